@@ -1,0 +1,31 @@
+// Structured logging: JSON lines for machines, one readable line for a person at a terminal.
+import pino, { type Logger } from 'pino';
+import pretty from 'pino-pretty';
+
+export type Log = Logger;
+
+export interface LogOptions {
+  readonly level: string;
+  readonly format: 'json' | 'pretty';
+}
+
+/** Writes to standard output. Inbound credentials never reach a log call; the redaction is the second lock. */
+export function createLog({ level, format }: LogOptions): Log {
+  const options = {
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+    redact: { paths: ['*.authorization', '*.password', '*.token', 'headers'], remove: true },
+  };
+  if (format === 'pretty') return pino(options, pretty({ colorize: process.stdout.isTTY, singleLine: true }));
+  return pino(options, pino.destination({ dest: 1, sync: false }));
+}
+
+/** One line of an error and its causes, for a log field. */
+export function errorText(error: unknown): string {
+  const lines: string[] = [];
+  for (let at = error; at !== undefined && at !== null && lines.length < 5; at = (at as { cause?: unknown }).cause)
+    lines.push(at instanceof Error ? at.message || at.name : String(at));
+  return lines.join(': ');
+}

@@ -1,0 +1,32 @@
+// The Range request header of RFC 9110 §14: one range of bytes, or nothing that we act on.
+
+/** Both ends inclusive, inside the content. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+const singleRange = /^bytes=\s*(\d*)-(\d*)\s*$/i;
+
+/**
+ * What to send of `size` bytes. `undefined`: all of it (no header, another unit, several ranges, or a header that is
+ * not grammatical, which RFC 9110 §14.2 lets a server ignore). `unsatisfiable`: 416. An end past the size is clamped,
+ * as regctl's resume needs it.
+ */
+export function parseRange(header: string | undefined, size: number): ByteRange | 'unsatisfiable' | undefined {
+  const match = header === undefined ? null : singleRange.exec(header);
+  if (!match) return undefined;
+  const [first, last] = [match[1] ?? '', match[2] ?? ''];
+  if (first === '' && last === '') return undefined;
+
+  if (first === '') {
+    const suffix = Number(last);
+    if (suffix === 0 || size === 0) return 'unsatisfiable';
+    return { start: Math.max(0, size - suffix), end: size - 1 };
+  }
+  const start = Number(first);
+  const end = last === '' ? size - 1 : Number(last);
+  if (last !== '' && end < start) return undefined;
+  if (start >= size) return 'unsatisfiable';
+  return { start, end: Math.min(end, size - 1) };
+}

@@ -1,0 +1,76 @@
+// A manifest: the exact bytes an upstream gave, their descriptor, and what they name.
+import type { Descriptor } from './descriptor.ts';
+import { parseDigest } from './digest.ts';
+import { OciError } from './errors.ts';
+import { bareMediaType, isManifestType, mediaTypes } from './media-types.ts';
+
+export interface Manifest {
+  readonly descriptor: Descriptor;
+  readonly bytes: Uint8Array;
+}
+
+/** Manifests above this are refused while they are read: the spec lets a registry refuse above 4 MiB. */
+export const maxManifestBytes = 4 * 1024 * 1024;
+
+export interface ManifestChildren {
+  readonly blobs: readonly Descriptor[];
+  readonly manifests: readonly Descriptor[];
+}
+
+/**
+ * The descriptors a manifest names. Throws `OciError` MANIFEST_INVALID when the bytes are not a manifest of
+ * `mediaType`: not JSON, another `mediaType` inside, both an index and an image (the ambiguity behind
+ * GHSA-77vh-xpmg-72qh), or a malformed descriptor.
+ */
+export function manifestChildren(bytes: Uint8Array, mediaType: string): ManifestChildren {
+  const body = parseObject(bytes);
+  const inner = body.mediaType;
+  if (inner !== undefined && inner !== mediaType)
+    throw invalid(`it was sent as ${mediaType} but calls itself ${JSON.stringify(inner)}`);
+
+  const isIndex = mediaType === mediaTypes.ociIndex || mediaType === mediaTypes.dockerList;
+  if (isIndex && ('layers' in body || 'config' in body)) throw invalid('an index with layers or a config is ambiguous');
+  if (!isIndex && 'manifests' in body) throw invalid('an image manifest with manifests is ambiguous');
+
+  if (isIndex) {
+    const children = descriptors(body.manifests ?? [], 'manifests');
+    return {
+      manifests: children.filter((child) => isManifestType(child.mediaType)),
+      blobs: children.filter((child) => !isManifestType(child.mediaType)),
+    };
+  }
+  const config = 'config' in body ? descriptors([body.config], 'config') : [];
+  return { blobs: [...config, ...descriptors(body.layers ?? [], 'layers')], manifests: [] };
+}
+
+/** The manifest type an upstream meant; `undefined` for anything a container client cannot use. */
+export function manifestMediaType(contentType: string): string | undefined {
+  const bare = bareMediaType(contentType);
+  return isManifestType(bare) ? bare : undefined;
+}
+
+function parseObject(bytes: Uint8Array): Record<string, unknown> {
+  let body: unknown;
+  try {
+    body = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw invalid('it is not JSON', cause);
+  }
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw invalid('it is not a JSON object');
+  return body as Record<string, unknown>;
+}
+
+function descriptors(list: unknown, field: string): Descriptor[] {
+  if (!Array.isArray(list)) throw invalid(`${field} is not a list`);
+  return list.map((entry: unknown, index) => {
+    const { mediaType, digest, size } = (entry ?? {}) as Record<string, unknown>;
+    const parsed = typeof digest === 'string' ? parseDigest(digest) : undefined;
+    if (!parsed || typeof mediaType !== 'string' || !Number.isSafeInteger(size) || (size as number) < 0)
+      throw invalid(`${field}[${index}] is not a descriptor`);
+    return { mediaType, digest: parsed, size: size as number };
+  });
+}
+
+function invalid(why: string, cause?: unknown): OciError {
+  return new OciError('MANIFEST_INVALID', `the manifest cannot be used: ${why}`, { cause });
+}
