@@ -1,0 +1,39 @@
+// Bytes that can be read and sent: a committed blob, or a spool that still grows.
+import type { FileHandle } from 'node:fs/promises';
+
+export interface Content {
+  /** Whole length in bytes, whether or not all of it is here yet. */
+  readonly size: number;
+  /**
+   * Resolves to the exclusive end of what can be read from `position` on, as soon as that is past `position`.
+   * Rejects when those bytes will never come, and with the signal's reason.
+   */
+  waitFor(position: number, signal: AbortSignal): Promise<number>;
+  /** Fills as much of `buffer` as the file gives at `position`; only what `waitFor` granted. */
+  read(buffer: Uint8Array, position: number): Promise<number>;
+  /** The caller that was given the content closes it, once. */
+  close(): Promise<void>;
+}
+
+/** A blob that rests in the store: everything is there. */
+export class BlobContent implements Content {
+  readonly size: number;
+  readonly #file: FileHandle;
+
+  constructor(file: FileHandle, size: number) {
+    this.#file = file;
+    this.size = size;
+  }
+
+  async waitFor(): Promise<number> {
+    return this.size;
+  }
+
+  async read(buffer: Uint8Array, position: number): Promise<number> {
+    return (await this.#file.read(buffer, 0, buffer.length, position)).bytesRead;
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+}

@@ -1,0 +1,33 @@
+// Which byte ranges of a spool are written: sorted, disjoint, never touching.
+
+interface Extent {
+  start: number;
+  /** Exclusive. */
+  end: number;
+}
+
+export class Extents {
+  #list: Extent[] = [];
+
+  add(start: number, end: number): void {
+    if (start >= end) return;
+    const first = this.#list.findIndex((extent) => extent.end >= start);
+    if (first === -1) {
+      this.#list.push({ start, end });
+      return;
+    }
+    let after = first;
+    const merged = { start, end };
+    for (let extent = this.#list[after]; extent && extent.start <= end; extent = this.#list[++after]) {
+      merged.start = Math.min(merged.start, extent.start);
+      merged.end = Math.max(merged.end, extent.end);
+    }
+    this.#list.splice(first, after - first, merged);
+  }
+
+  /** The exclusive end of what is written without a gap from `position` on; `position` itself when nothing is. */
+  endFrom(position: number): number {
+    const extent = this.#list.find(({ start, end }) => start <= position && position < end);
+    return extent?.end ?? position;
+  }
+}

@@ -1,0 +1,103 @@
+// Hashing off the event loop: workers that read a spool's file behind its writer and tell its digest at the end.
+import { availableParallelism } from 'node:os';
+import { extname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import type { DigestAlgorithm } from '../oci/digest.ts';
+
+export type VerifierRequest =
+  | { readonly type: 'follow'; readonly id: number; readonly path: string; readonly algorithm: DigestAlgorithm }
+  | { readonly type: 'advance'; readonly id: number; readonly end: number }
+  | { readonly type: 'finish'; readonly id: number }
+  | { readonly type: 'abandon'; readonly id: number };
+
+export type VerifierReply =
+  | { readonly id: number; readonly encoded: string }
+  | { readonly id: number; readonly failure: string };
+
+/** One file being hashed as it grows. Ends with `finish` or `abandon`, whichever comes first. */
+export interface Following {
+  /** Everything before `end` is written. */
+  advance(end: number): void;
+  /** The hexadecimal hash of all bytes that were announced. Rejects when the file could not be read. */
+  finish(): Promise<string>;
+  abandon(): void;
+}
+
+interface Waiting {
+  resolve(encoded: string): void;
+  reject(error: Error): void;
+}
+
+const workerFile = new URL(`./verifier-worker${extname(import.meta.filename)}`, import.meta.url);
+
+export class Verifier {
+  readonly #lanes: Lane[];
+  #nextId = 1;
+
+  /** The event loop keeps one core; a fill's hash runs at most as fast as one of the others. */
+  constructor(workers = Math.min(4, Math.max(1, availableParallelism() - 1))) {
+    this.#lanes = Array.from({ length: workers }, () => new Lane());
+  }
+
+  follow(path: string, algorithm: DigestAlgorithm): Following {
+    const lane = this.#lanes.reduce((least, other) => (other.load < least.load ? other : least));
+    return lane.follow(this.#nextId++, path, algorithm);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#lanes.map((lane) => lane.close()));
+  }
+}
+
+/** One worker thread and the files it follows; started on first use, and again after a crash. */
+class Lane {
+  readonly #waiting = new Map<number, Waiting>();
+  #worker: Worker | undefined;
+
+  get load(): number {
+    return this.#waiting.size;
+  }
+
+  follow(id: number, path: string, algorithm: DigestAlgorithm): Following {
+    this.#worker ??= this.#start();
+    const worker = this.#worker;
+    const post = (request: VerifierRequest) => worker.postMessage(request);
+    const ended = new Promise<string>((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
+    ended.catch(() => {}); // an abandoned hash that fails is nobody's news
+    post({ type: 'follow', id, path, algorithm });
+    return {
+      advance: (end) => post({ type: 'advance', id, end }),
+      finish: () => {
+        post({ type: 'finish', id });
+        return ended;
+      },
+      abandon: () => {
+        if (this.#waiting.delete(id)) post({ type: 'abandon', id });
+      },
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.#worker?.terminate();
+  }
+
+  #start(): Worker {
+    const worker = new Worker(workerFile);
+    worker.unref();
+    worker.on('message', (reply: VerifierReply) => {
+      const waiting = this.#waiting.get(reply.id);
+      this.#waiting.delete(reply.id);
+      if ('encoded' in reply) waiting?.resolve(reply.encoded);
+      else waiting?.reject(new Error(`the spool could not be hashed: ${reply.failure}`));
+    });
+    const crashed = (cause?: unknown) => {
+      if (this.#worker !== worker) return;
+      this.#worker = undefined;
+      for (const { reject } of this.#waiting.values()) reject(new Error('the hashing worker ended', { cause }));
+      this.#waiting.clear();
+    };
+    worker.on('error', crashed);
+    worker.on('exit', () => crashed());
+    return worker;
+  }
+}
