@@ -1,0 +1,184 @@
+// A registry spoken to over the distribution protocol, one endpoint of it.
+import { type Digest, digestAlgorithm, digestOf, parseDigest } from '../oci/digest.ts';
+import { type Manifest, manifestMediaType, maxManifestBytes } from '../oci/manifest.ts';
+import { bareMediaType, manifestAccept, mediaTypes } from '../oci/media-types.ts';
+import { formatReference, type Reference } from '../oci/reference.ts';
+import type { Authenticator } from './authenticator.ts';
+import { statusError } from './status-error.ts';
+import type { Transport, UpstreamRequest, UpstreamResponse } from './transport.ts';
+import {
+  type BlobTransfer,
+  type Resolution,
+  type TagPage,
+  type TagQuery,
+  type Upstream,
+  UpstreamError,
+} from './upstream.ts';
+
+export interface RegistryClientOptions {
+  readonly name: string;
+  readonly endpoint: URL;
+  readonly answerTimeoutMs: number;
+  readonly transport: Transport;
+  readonly authenticator: Authenticator;
+}
+
+type Ask = Pick<UpstreamRequest, 'kind' | 'signal' | 'headers'> & { method?: 'GET' | 'HEAD' };
+
+const maxListBytes = 4 * 1024 * 1024;
+
+export class RegistryClient implements Upstream {
+  readonly name: string;
+  readonly answerTimeoutMs: number;
+  readonly #options: RegistryClientOptions;
+
+  constructor(options: RegistryClientOptions) {
+    this.name = options.name;
+    this.answerTimeoutMs = options.answerTimeoutMs;
+    this.#options = options;
+  }
+
+  async resolve(path: string, reference: Reference, signal: AbortSignal): Promise<Resolution | undefined> {
+    const target = `manifests/${formatReference(reference)}`;
+    const response = await this.#ask(path, target, { ...manifestAsk, signal, method: 'HEAD' });
+    if (response.status === 429 || response.status >= 500)
+      throw await statusError(this.name, `${path} ${target}`, response);
+    response.discard();
+    if (response.status === 404) return undefined;
+    const digest =
+      'digest' in reference ? reference.digest : parseDigest(response.header('docker-content-digest') ?? '');
+    const mediaType = manifestMediaType(response.header('content-type') ?? '');
+    const size = lengthOf(response);
+    // Some registries leave headers out on HEAD or refuse it where GET is fine (protocol quirks of ECR, GitLab).
+    if (response.status !== 200 || !digest || !mediaType || size === undefined) {
+      const manifest = await this.fetchManifest(path, reference, signal);
+      return manifest && { descriptor: manifest.descriptor, manifest };
+    }
+    return { descriptor: { mediaType, digest, size } };
+  }
+
+  async fetchManifest(path: string, reference: Reference, signal: AbortSignal): Promise<Manifest | undefined> {
+    const target = `manifests/${formatReference(reference)}`;
+    const response = await this.#ask(path, target, { ...manifestAsk, signal });
+    if (!(await this.#found(response, `${path} ${target}`))) return undefined;
+    const mediaType = manifestMediaType(response.header('content-type') ?? '');
+    if (!mediaType) {
+      response.discard();
+      throw this.#lie(`${target} of ${path} as ${response.header('content-type') ?? 'no type'}, which is no manifest`);
+    }
+    const bytes = await response.bytes(maxManifestBytes);
+    const told = parseDigest(response.header('docker-content-digest') ?? '');
+    const wanted = 'digest' in reference ? reference.digest : told;
+    const digest = digestOf(bytes, wanted && digestAlgorithm(wanted));
+    for (const expected of [wanted, told])
+      if (expected && expected !== digestOf(bytes, digestAlgorithm(expected)))
+        throw this.#lie(`bytes for ${target} of ${path} that do not hash to ${expected}`);
+    return { descriptor: { mediaType, digest, size: bytes.length }, bytes };
+  }
+
+  async fetchBlob(path: string, digest: Digest, signal: AbortSignal): Promise<BlobTransfer | undefined> {
+    const response = await this.#ask(path, `blobs/${digest}`, { kind: 'blob', signal });
+    if (!(await this.#found(response, `${path} blobs/${digest}`))) return undefined;
+    return { size: lengthOf(response), body: response.body };
+  }
+
+  async proveBlob(path: string, digest: Digest, signal: AbortSignal): Promise<number | undefined> {
+    const headers = { range: 'bytes=0-0' };
+    const response = await this.#ask(path, `blobs/${digest}`, { kind: 'blob', signal, headers });
+    const total = /^bytes (?:0-0|\*)\/(\d+)$/.exec(response.header('content-range') ?? '')?.[1];
+    if ((response.status === 206 || response.status === 416) && total !== undefined) {
+      response.discard();
+      return Number(total);
+    }
+    if (!(await this.#found(response, `${path} blobs/${digest}`))) return undefined;
+    response.discard();
+    const size = lengthOf(response);
+    if (size === undefined) throw this.#lie(`blob ${digest} of ${path} without a length`);
+    return size;
+  }
+
+  async listTags(path: string, { n, last }: TagQuery, signal: AbortSignal): Promise<TagPage | undefined> {
+    const query = new URLSearchParams({ n: String(n), ...(last !== undefined && { last }) });
+    const response = await this.#ask(path, `tags/list?${query}`, { kind: 'tags', signal });
+    if (!(await this.#found(response, `the tags of ${path}`))) return undefined;
+    const tags = parseTags(await response.bytes(maxListBytes));
+    if (!tags) throw this.#lie(`a list of the tags of ${path} that is none`);
+    const next = /<([^>]*)>\s*;[^,]*rel="?next"?/i.exec(response.header('link') ?? '')?.[1];
+    return {
+      tags,
+      last: next === undefined ? undefined : (URL.parse(next, response.url)?.searchParams.get('last') ?? undefined),
+    };
+  }
+
+  async fetchReferrers(
+    path: string,
+    digest: Digest,
+    artifactType: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Uint8Array | undefined> {
+    const query = artifactType === undefined ? '' : `?${new URLSearchParams({ artifactType })}`;
+    const response = await this.#ask(path, `referrers/${digest}${query}`, { kind: 'referrers', signal });
+    if (!(await this.#found(response, `the referrers of ${digest} in ${path}`))) return undefined;
+    // ghcr.io sends people to a web page here: not an index means not supported.
+    if (bareMediaType(response.header('content-type') ?? '') === mediaTypes.ociIndex)
+      return response.bytes(maxManifestBytes);
+    response.discard();
+    return undefined;
+  }
+
+  close(): Promise<void> {
+    return this.#options.transport.close();
+  }
+
+  async #ask(path: string, target: string, { method = 'GET', ...ask }: Ask): Promise<UpstreamResponse> {
+    const { endpoint, transport, authenticator } = this.#options;
+    const url = new URL(`${endpoint.href.replace(/\/+$/, '')}/v2/${path}/${target}`);
+    const scope = `repository:${path}:pull`;
+    let authorization = await authenticator.authorization(scope);
+    let response = await transport.send({ ...ask, method, url, authorization });
+    if (response.status === 401) {
+      const challenge = response.header('www-authenticate') ?? '';
+      const answer = await authenticator.answer(challenge, scope, authorization);
+      if (answer !== undefined) {
+        response.discard();
+        authorization = answer;
+        response = await transport.send({ ...ask, method, url, authorization });
+      }
+    }
+    const encoding = response.header('content-encoding');
+    if (response.status < 300 && encoding !== undefined && encoding !== 'identity') {
+      response.discard();
+      throw this.#lie(`${target} of ${path} in ${encoding} encoding, which nobody asked for`);
+    }
+    return response;
+  }
+
+  /** `false` for a proven 404; throws for every other status that is not 200. */
+  async #found(response: UpstreamResponse, what: string): Promise<boolean> {
+    if (response.status === 200) return true;
+    if (response.status !== 404) throw await statusError(this.name, what, response);
+    response.discard();
+    return false;
+  }
+
+  #lie(what: string): UpstreamError {
+    return new UpstreamError('protocol', `upstream ${this.name} gave ${what}`);
+  }
+}
+
+const manifestAsk = { kind: 'manifest', headers: { accept: manifestAccept } } as const;
+
+function lengthOf(response: UpstreamResponse): number | undefined {
+  const text = response.header('content-length') ?? '';
+  return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
+function parseTags(bytes: Uint8Array): string[] | undefined {
+  try {
+    const { tags } = JSON.parse(Buffer.from(bytes).toString()) as { tags?: unknown };
+    if (tags === null || tags === undefined) return [];
+    return Array.isArray(tags) ? tags.filter((tag): tag is string => typeof tag === 'string') : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,42 @@
+// Turns an upstream's refusal into an UpstreamError that says what the registry itself said.
+
+import type { UpstreamResponse } from './transport.ts';
+import { UpstreamError, type UpstreamFailure } from './upstream.ts';
+
+const maxErrorBytes = 64 * 1024;
+const maxQuoted = 300;
+
+export async function statusError(name: string, what: string, response: UpstreamResponse): Promise<UpstreamError> {
+  const said = await registryMessage(response);
+  return new UpstreamError(
+    failureOf(response.status),
+    `upstream ${name} answered ${response.status} for ${what}${said && `: ${said}`}`,
+  );
+}
+
+function failureOf(status: number): UpstreamFailure {
+  if (status === 401) return 'unauthorized';
+  if (status === 403) return 'denied';
+  if (status === 429) return 'limited';
+  return status >= 500 ? 'failing' : 'protocol';
+}
+
+async function registryMessage(response: UpstreamResponse): Promise<string> {
+  let text: string;
+  try {
+    text = Buffer.from(await response.bytes(maxErrorBytes)).toString();
+  } catch {
+    return '';
+  }
+  try {
+    const { errors } = JSON.parse(text) as { errors?: { code?: unknown; message?: unknown }[] };
+    text = errors?.map(({ code, message }) => `${code} ${message}`).join(', ') ?? '';
+  } catch {
+    if (/^\s*</.test(text)) return 'an HTML page';
+  }
+  // Foreign text goes into headers-free JSON and logs: one line, printable, short.
+  return text
+    .replaceAll(/[^\x20-\x7e]+/g, ' ')
+    .trim()
+    .slice(0, maxQuoted);
+}

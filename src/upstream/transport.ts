@@ -1,0 +1,168 @@
+// One request to one registry: connection pool, proxy, time-outs, redirects, bounded bodies.
+import { getCACertificates } from 'node:tls';
+import { type Dispatcher, EnvHttpProxyAgent, errors } from 'undici';
+import type { Metrics } from '../observe/metrics.ts';
+import { UpstreamError } from './upstream.ts';
+
+export interface TransportOptions {
+  readonly name: string;
+  readonly connections: number;
+  readonly connectTimeoutMs: number;
+  readonly headersTimeoutMs: number;
+  /** The longest pause between two pieces of a body. */
+  readonly idleTimeoutMs: number;
+  /** PEM of an authority to trust besides the system's. */
+  readonly ca: string | undefined;
+  readonly metrics: Metrics;
+}
+
+export interface UpstreamRequest {
+  readonly kind: 'manifest' | 'blob' | 'tags' | 'referrers' | 'token';
+  readonly method: 'GET' | 'HEAD';
+  readonly url: URL;
+  /** Sent to this URL's origin only. */
+  readonly authorization?: string | undefined;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+}
+
+export interface UpstreamResponse {
+  readonly url: URL;
+  readonly status: number;
+  header(name: string): string | undefined;
+  /** Body bytes as they come. Throws `UpstreamError`. */
+  readonly body: AsyncIterable<Uint8Array>;
+  /** Reads the whole body; above `limit` bytes it throws `UpstreamError` without reading on. */
+  bytes(limit: number): Promise<Uint8Array>;
+  /** Drops the rest of the body; the connection survives when little is left. */
+  discard(): void;
+}
+
+const maxRedirects = 5;
+const dumpLimit = 64 * 1024;
+const redirectStatuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+
+export class Transport {
+  readonly #options: TransportOptions;
+  readonly #dispatcher: Dispatcher;
+
+  constructor(options: TransportOptions) {
+    this.#options = options;
+    const tls = options.ca === undefined ? {} : { ca: [...getCACertificates('default'), options.ca] };
+    this.#dispatcher = new EnvHttpProxyAgent({
+      connections: options.connections,
+      connect: { ...tls, timeout: options.connectTimeoutMs },
+      requestTls: { ...tls, timeout: options.connectTimeoutMs },
+      headersTimeout: options.headersTimeoutMs,
+      bodyTimeout: options.idleTimeoutMs,
+      maxHeaderSize: 32 * 1024,
+      // One stream a connection: HTTP/2 would put all blobs of a registry behind one flow-control window.
+      allowH2: false,
+    });
+  }
+
+  /** Follows redirects. Any status comes back; only a request without an answer throws `UpstreamError`. */
+  async send(request: UpstreamRequest): Promise<UpstreamResponse> {
+    let { url, authorization } = request;
+    for (let hops = 0; ; hops++) {
+      const response = await this.#exchange(request, url, authorization);
+      const location = redirectStatuses.has(response.status) ? response.header('location') : undefined;
+      if (location === undefined) return response;
+      response.discard();
+      if (hops === maxRedirects) throw this.#refused(`more than ${maxRedirects} redirects, the last to ${url.host}`);
+      const next = URL.parse(location, url);
+      if (!next || !/^https?:$/.test(next.protocol)) throw this.#refused('a redirect without a usable address');
+      if (url.protocol === 'https:' && next.protocol === 'http:')
+        throw this.#refused(`a redirect from https to plain http, to ${next.host}`);
+      if (next.origin !== url.origin) authorization = undefined;
+      url = next;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#dispatcher.destroy();
+  }
+
+  async #exchange(request: UpstreamRequest, url: URL, authorization: string | undefined): Promise<UpstreamResponse> {
+    const { name, metrics } = this.#options;
+    const count = (status: string) => metrics.upstreamRequests.inc({ upstream: name, kind: request.kind, status });
+    let data: Dispatcher.ResponseData;
+    try {
+      data = await this.#dispatcher.request({
+        origin: url.origin,
+        path: url.pathname + url.search,
+        method: request.method,
+        headers: {
+          'user-agent': 'stillwater',
+          // A registry that compresses would change the bytes under their digest.
+          'accept-encoding': 'identity',
+          ...request.headers,
+          ...(authorization !== undefined && { authorization }),
+        },
+        signal: request.signal,
+      });
+    } catch (error) {
+      count('error');
+      throw this.#failure(error, url);
+    }
+    count(String(data.statusCode));
+    return this.#response(data, url);
+  }
+
+  #response({ statusCode, headers, body }: Dispatcher.ResponseData, url: URL): UpstreamResponse {
+    const { name, metrics } = this.#options;
+    const failure = (error: unknown) => this.#failure(error, url);
+    const chunks = async function* (): AsyncGenerator<Uint8Array> {
+      try {
+        for await (const chunk of body as AsyncIterable<Uint8Array>) {
+          metrics.upstreamBytes.inc({ upstream: name }, chunk.length);
+          yield chunk;
+        }
+      } catch (error) {
+        throw failure(error);
+      }
+    };
+    return {
+      url,
+      status: statusCode,
+      header: (field) => {
+        const value = headers[field];
+        return Array.isArray(value) ? value.join(', ') : value;
+      },
+      body: chunks(),
+      bytes: async (limit) => {
+        const read: Uint8Array[] = [];
+        let length = 0;
+        for await (const chunk of chunks()) {
+          length += chunk.length;
+          if (length > limit) throw this.#refused(`an answer of more than ${limit} bytes from ${url.host}`);
+          read.push(chunk);
+        }
+        return Buffer.concat(read);
+      },
+      discard: () => {
+        body.dump({ limit: dumpLimit }).catch(() => {});
+      },
+    };
+  }
+
+  #refused(what: string): UpstreamError {
+    return new UpstreamError('protocol', `upstream ${this.#options.name} gave ${what}`);
+  }
+
+  #failure(error: unknown, url: URL): UpstreamError {
+    if (error instanceof UpstreamError) return error;
+    const timedOut =
+      error instanceof errors.ConnectTimeoutError ||
+      error instanceof errors.HeadersTimeoutError ||
+      error instanceof errors.BodyTimeoutError ||
+      (error instanceof Error && error.name === 'TimeoutError');
+    const why = timedOut ? 'did not answer in time' : 'could not be reached';
+    const code = (error as { code?: string }).code ?? (error as Error).message;
+    return new UpstreamError(
+      timedOut ? 'timeout' : 'unreachable',
+      `upstream ${this.#options.name} ${why}: ${url.host}: ${code}`,
+      { cause: error },
+    );
+  }
+}
