@@ -1,0 +1,28 @@
+// Which repository holds which digest: written from its manifests and its upstream's own word, never from a client's.
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { Digest } from '../oci/digest.ts';
+import type { ManifestChildren } from '../oci/manifest.ts';
+import { isManifestType, mediaTypes } from '../oci/media-types.ts';
+import type { Repository } from '../oci/repository.ts';
+import type { Records } from '../store/records.ts';
+
+export function linkManifest(
+  records: Records,
+  repository: Repository,
+  manifest: Descriptor,
+  { blobs, manifests }: ManifestChildren,
+): void {
+  records.addLinks(repository, [manifest, ...manifests, ...blobs]);
+}
+
+/** The upstream gave, or offered, this blob for this repository. */
+export function linkBlob(records: Records, repository: Repository, digest: Digest, size: number): void {
+  if (records.link(repository, digest)) return;
+  records.addLinks(repository, [{ digest, size, mediaType: mediaTypes.octetStream }]);
+}
+
+/** Digests of manifests are no blobs to a client, although they rest beside them. */
+export function isManifestHere(records: Records, repository: Repository, digest: Digest): boolean {
+  const link = records.link(repository, digest);
+  return (link !== undefined && isManifestType(link.mediaType)) || records.blob(digest)?.mediaType !== undefined;
+}

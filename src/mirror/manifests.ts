@@ -1,0 +1,102 @@
+// Manifests in the cache: small, fetched whole, stored as blobs with a media type, and the source of all links.
+import type { Digest } from '../oci/digest.ts';
+import { type Manifest, type ManifestChildren, manifestChildren } from '../oci/manifest.ts';
+import type { Reference } from '../oci/reference.ts';
+import { formatRepository, type Repository } from '../oci/repository.ts';
+import type { BlobStore } from '../store/blob-store.ts';
+import type { Records } from '../store/records.ts';
+import { UpstreamError } from '../upstream/upstream.ts';
+import type { Source } from '../upstream/upstreams.ts';
+import { linkManifest } from './links.ts';
+import type { Outcome } from './outcome.ts';
+import { SingleFlight } from './single-flight.ts';
+
+export interface ManifestAnswer {
+  readonly manifest: Manifest;
+  readonly outcome: Outcome;
+}
+
+export interface ManifestsOptions {
+  readonly store: BlobStore;
+  readonly records: Records;
+  /** Ends every request to an upstream when the mirror stops. */
+  readonly stopping: AbortSignal;
+}
+
+export class Manifests {
+  readonly #options: ManifestsOptions;
+  readonly #fetches = new SingleFlight<Manifest | undefined>();
+
+  constructor(options: ManifestsOptions) {
+    this.#options = options;
+  }
+
+  /** By digest. `undefined` when the upstream proved that this repository has no such manifest. */
+  async get(source: Source, digest: Digest, signal: AbortSignal): Promise<ManifestAnswer | undefined> {
+    const stored = await this.stored(digest);
+    if (stored && this.#options.records.link(source.repository, digest)) return { manifest: stored, outcome: 'hit' };
+    if (stored) return this.#confirm(source, stored, signal);
+    const key = `${formatRepository(source.repository)}@${digest}`;
+    const { value, joined } = await this.#fetches.do(key, signal, () => this.fetch(source, { digest }));
+    return value && { manifest: value, outcome: joined ? 'joined' : 'miss' };
+  }
+
+  /** Fetches and stores, whatever the cache holds. */
+  async fetch(source: Source, reference: Reference): Promise<Manifest | undefined> {
+    const { upstream, repository } = source;
+    const manifest = await upstream.fetchManifest(repository.path, reference, this.#options.stopping);
+    if (manifest) await this.store(repository, manifest);
+    return manifest;
+  }
+
+  /** Throws `UpstreamError` and keeps nothing when the bytes are not what their type says. */
+  async store(repository: Repository, manifest: Manifest): Promise<void> {
+    const { store, records } = this.#options;
+    const { digest, size, mediaType } = manifest.descriptor;
+    const children = usableChildren(repository, manifest);
+    if (!records.blob(digest)) {
+      await store.put(digest, manifest.bytes);
+      records.putBlob(digest, size, mediaType);
+    }
+    linkManifest(records, repository, manifest.descriptor, children);
+  }
+
+  /** What rests here, whoever may have it. A file that is gone or cut short is forgotten, and so a miss. */
+  async stored(digest: Digest): Promise<Manifest | undefined> {
+    const { store, records } = this.#options;
+    const record = records.blob(digest);
+    if (record?.mediaType === undefined) return undefined;
+    const bytes = await store.readAll(digest, record.size);
+    if (bytes) return { bytes, descriptor: { digest, size: record.size, mediaType: record.mediaType } };
+    records.deleteBlob(digest);
+    return undefined;
+  }
+
+  /** Stored for another repository: this one's upstream must say that it is here too. */
+  async #confirm(source: Source, stored: Manifest, signal: AbortSignal): Promise<ManifestAnswer | undefined> {
+    const { upstream, repository } = source;
+    const reference = { digest: stored.descriptor.digest };
+    const confirmed = await upstream.resolve(repository.path, reference, signal);
+    if (!confirmed) return undefined;
+    linkManifest(
+      this.#options.records,
+      repository,
+      stored.descriptor,
+      manifestChildren(stored.bytes, stored.descriptor.mediaType),
+    );
+    return { manifest: stored, outcome: 'revalidated' };
+  }
+}
+
+function usableChildren(repository: Repository, { bytes, descriptor }: Manifest): ManifestChildren {
+  try {
+    return manifestChildren(bytes, descriptor.mediaType);
+  } catch (cause) {
+    const what = `${formatRepository(repository)}@${descriptor.digest}`;
+    throw new UpstreamError(
+      'protocol',
+      `upstream ${repository.registry} gave a bad manifest: ${what}: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+}

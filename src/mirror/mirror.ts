@@ -1,0 +1,136 @@
+// The cache as its doors see it: pulls for repositories, answered from the store, a running fill, or the upstream.
+import type { Log } from '../observe/log.ts';
+import type { Digest } from '../oci/digest.ts';
+import type { Reference } from '../oci/reference.ts';
+import type { Repository } from '../oci/repository.ts';
+import type { BlobStore } from '../store/blob-store.ts';
+import type { Content } from '../store/content.ts';
+import type { Records } from '../store/records.ts';
+import type { TagPage, TagQuery } from '../upstream/upstream.ts';
+import type { Source } from '../upstream/upstreams.ts';
+import type { Fill } from './fill.ts';
+import type { Fills } from './fills.ts';
+import { isManifestHere, linkBlob } from './links.ts';
+import type { ManifestAnswer, Manifests } from './manifests.ts';
+import type { Outcome } from './outcome.ts';
+import { abandonable } from './single-flight.ts';
+import type { Tags } from './tags.ts';
+
+export interface BlobAnswer {
+  /** The caller closes it. */
+  readonly content: Content;
+  readonly outcome: Outcome;
+}
+
+export interface BlobStat {
+  readonly size: number;
+  readonly outcome: Outcome;
+}
+
+export interface MirrorOptions {
+  readonly store: BlobStore;
+  readonly records: Records;
+  readonly manifests: Manifests;
+  readonly tags: Tags;
+  readonly fills: Fills;
+  readonly log: Log;
+}
+
+/** Every call: `undefined` when it is proven not to exist, an error when nobody could tell. */
+export class Mirror {
+  readonly #options: MirrorOptions;
+
+  constructor(options: MirrorOptions) {
+    this.#options = options;
+  }
+
+  getManifest(source: Source, reference: Reference, signal: AbortSignal): Promise<ManifestAnswer | undefined> {
+    const { tags, manifests } = this.#options;
+    return 'tag' in reference
+      ? tags.get(source, reference.tag, signal)
+      : manifests.get(source, reference.digest, signal);
+  }
+
+  /** From the upstream; from the cache, which may know fewer, when the upstream cannot be asked. */
+  async listTags({ upstream, repository }: Source, page: TagQuery, signal: AbortSignal): Promise<TagPage | undefined> {
+    try {
+      return await upstream.listTags(repository.path, page, signal);
+    } catch (error) {
+      const tags = this.#options.records.tags(repository, page.n + 1, page.last);
+      if (tags.length === 0) throw error;
+      const shown = tags.slice(0, page.n);
+      return { tags: shown, last: tags.length > page.n ? shown.at(-1) : undefined };
+    }
+  }
+
+  /** What is cached, as `registry/path`, in lexical order. */
+  listRepositories(limit: number, last: string | undefined): string[] {
+    return this.#options.records.repositories(limit, last);
+  }
+
+  /** Starts a fill when there is neither a stored blob nor a running fill; the content may still be arriving. */
+  async openBlob(source: Source, digest: Digest, signal: AbortSignal): Promise<BlobAnswer | undefined> {
+    const { records, store, fills } = this.#options;
+    const { repository } = source;
+    if (isManifestHere(records, repository, digest)) return undefined;
+    // Each round decides on what is true in one turn; whatever it waits for may change that, so it looks again.
+    for (;;) {
+      const stored = records.blob(digest);
+      const running = fills.find(digest);
+      if (!stored && !running) {
+        const fill = fills.start(source, digest, records.link(repository, digest)?.size);
+        const spool = await abandonable(fill.opened, signal);
+        if (!spool) return undefined;
+        const content = spool.read();
+        if (content) return { content, outcome: 'miss' };
+      } else if (!this.#mayHave(source, digest, running)) {
+        if ((await this.#prove(source, digest, signal)) === undefined) return undefined;
+      } else if (stored) {
+        const content = await store.open(digest, stored.size);
+        if (content) return { content, outcome: 'hit' };
+        this.#forget(digest);
+      } else if (running) {
+        const spool = await abandonable(running.opened, signal);
+        if (!spool && isSame(running.source.repository, repository)) return undefined;
+        const content = spool?.read();
+        if (content) return { content, outcome: 'joined' };
+      }
+    }
+  }
+
+  /** Never fills: what is not here is asked for by its first byte. */
+  async statBlob(source: Source, digest: Digest, signal: AbortSignal): Promise<BlobStat | undefined> {
+    const { records, store, fills } = this.#options;
+    if (isManifestHere(records, source.repository, digest)) return undefined;
+    const running = fills.find(digest);
+    const stored = records.blob(digest);
+    if (this.#mayHave(source, digest, running)) {
+      if (stored && (await store.has(digest, stored.size))) return { size: stored.size, outcome: 'hit' };
+      const spool = running && (await abandonable(running.opened, signal));
+      if (spool) return { size: spool.size, outcome: 'joined' };
+    }
+    const size = await this.#prove(source, digest, signal);
+    return size === undefined ? undefined : { size, outcome: 'miss' };
+  }
+
+  /** By link, or because the fill in flight is this repository's own: its upstream is giving the blob right now. */
+  #mayHave({ repository }: Source, digest: Digest, running: Fill | undefined): boolean {
+    if (this.#options.records.link(repository, digest)) return true;
+    return running !== undefined && isSame(running.source.repository, repository);
+  }
+
+  async #prove({ upstream, repository }: Source, digest: Digest, signal: AbortSignal): Promise<number | undefined> {
+    const size = await upstream.proveBlob(repository.path, digest, signal);
+    if (size !== undefined) linkBlob(this.#options.records, repository, digest, size);
+    return size;
+  }
+
+  #forget(digest: Digest): void {
+    this.#options.log.warn({ digest }, 'the file of a stored blob is gone or cut short; it will be fetched again');
+    this.#options.records.deleteBlob(digest);
+  }
+}
+
+function isSame(one: Repository, other: Repository): boolean {
+  return one.registry === other.registry && one.path === other.path;
+}

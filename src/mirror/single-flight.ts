@@ -1,0 +1,32 @@
+// One piece of work a key at a time: whoever asks while it runs waits for the same result.
+
+export class SingleFlight<T> {
+  readonly #running = new Map<string, Promise<T>>();
+
+  /**
+   * `joined` tells whether the work had been started by somebody else. The work must not depend on any one caller:
+   * it gets no signal, so it bounds itself; a caller that leaves only stops waiting.
+   */
+  async do(key: string, signal: AbortSignal, work: () => Promise<T>): Promise<{ value: T; joined: boolean }> {
+    const running = this.#running.get(key);
+    const flight = running ?? this.#start(key, work);
+    return { value: await abandonable(flight, signal), joined: running !== undefined };
+  }
+
+  #start(key: string, work: () => Promise<T>): Promise<T> {
+    const flight = work().finally(() => this.#running.delete(key));
+    flight.catch(() => {}); // whoever still waits hears of it
+    this.#running.set(key, flight);
+    return flight;
+  }
+}
+
+/** Waits for a promise that others own, until the signal says that nobody here needs it any more. */
+export function abandonable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  if (signal.aborted) return Promise.reject(signal.reason);
+  return new Promise<T>((resolve, reject) => {
+    const leave = () => reject(signal.reason);
+    signal.addEventListener('abort', leave, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave));
+  });
+}

@@ -1,0 +1,117 @@
+// What a tag means: remembered for a while, confirmed by HEAD after that, and believed longer while nobody can be asked.
+import { formatRepository } from '../oci/repository.ts';
+import type { Records, TagRecord } from '../store/records.ts';
+import { type Resolution, UpstreamError } from '../upstream/upstream.ts';
+import type { Source } from '../upstream/upstreams.ts';
+import type { ManifestAnswer, Manifests } from './manifests.ts';
+import { SingleFlight } from './single-flight.ts';
+
+export interface TagsOptions {
+  readonly records: Records;
+  readonly manifests: Manifests;
+  readonly stopping: AbortSignal;
+  /** How long a tag is believed without a question. */
+  readonly ttlMs: number;
+  /** How long after its last confirmation a tag may stand in for a failing upstream. */
+  readonly staleIfErrorMs: number;
+  /** How long a cached tag waits for its confirmation before the old answer goes out. */
+  readonly revalidateTimeoutMs: number;
+  /** Told of every stale answer. */
+  readonly onStale: (source: Source, tag: string, reason: unknown) => void;
+}
+
+interface Cached {
+  readonly record: TagRecord;
+  readonly answer: ManifestAnswer;
+}
+
+export class Tags {
+  readonly #options: TagsOptions;
+  readonly #asking = new SingleFlight<ManifestAnswer | undefined>();
+
+  constructor(options: TagsOptions) {
+    this.#options = options;
+  }
+
+  /** `undefined` when the upstream proved that there is no such tag. */
+  async get(source: Source, tag: string, signal: AbortSignal): Promise<ManifestAnswer | undefined> {
+    const cached = await this.#cached(source, tag);
+    if (cached && isWithin(cached.record, this.#options.ttlMs)) return cached.answer;
+    if (!cached) return this.#ask(source, tag, undefined, signal);
+    const patience = AbortSignal.any([signal, AbortSignal.timeout(this.#options.revalidateTimeoutMs)]);
+    try {
+      return await this.#ask(source, tag, cached, patience);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!standsIn(error) || !isWithin(cached.record, this.#options.staleIfErrorMs)) throw error;
+      this.#options.onStale(source, tag, error);
+      return { ...cached.answer, outcome: 'stale' };
+    }
+  }
+
+  /** The tag with its manifest, both still here. The record alone is worth nothing to a client. */
+  async #cached({ repository }: Source, tag: string): Promise<Cached | undefined> {
+    const { records, manifests } = this.#options;
+    const record = records.tag(repository, tag);
+    const manifest = record && (await manifests.stored(record.digest));
+    return manifest && { record, answer: { manifest, outcome: 'hit' } };
+  }
+
+  async #ask(
+    source: Source,
+    tag: string,
+    cached: Cached | undefined,
+    signal: AbortSignal,
+  ): Promise<ManifestAnswer | undefined> {
+    const key = `${formatRepository(source.repository)}:${tag}`;
+    const { value, joined } = await this.#asking.do(key, signal, () => this.#revalidate(source, tag, cached));
+    return value && joined && value.outcome === 'miss' ? { ...value, outcome: 'joined' } : value;
+  }
+
+  /**
+   * HEAD first: on Docker Hub it costs nothing. The record moves only once the manifest it names is stored, so that a
+   * limit or an outage between the two requests leaves the old answer whole.
+   */
+  async #revalidate(source: Source, tag: string, cached: Cached | undefined): Promise<ManifestAnswer | undefined> {
+    const { records, stopping } = this.#options;
+    const { upstream, repository } = source;
+    const resolution = await upstream.resolve(repository.path, { tag }, stopping);
+    const answer = resolution && (await this.#bring(source, resolution, cached));
+    if (answer) records.putTag(repository, tag, { digest: answer.manifest.descriptor.digest, checkedAt: Date.now() });
+    else records.deleteTag(repository, tag);
+    return answer;
+  }
+
+  async #bring(
+    source: Source,
+    resolution: Resolution,
+    cached: Cached | undefined,
+  ): Promise<ManifestAnswer | undefined> {
+    const { manifests } = this.#options;
+    const { digest } = resolution.descriptor;
+    if (cached?.record.digest === digest) return { ...cached.answer, outcome: 'revalidated' };
+    if (resolution.manifest) {
+      await manifests.store(source.repository, resolution.manifest);
+      return { manifest: resolution.manifest, outcome: 'miss' };
+    }
+    const stored = await manifests.stored(digest);
+    if (stored) {
+      await manifests.store(source.repository, stored);
+      return { manifest: stored, outcome: 'revalidated' };
+    }
+    const manifest = await manifests.fetch(source, { digest });
+    return manifest && { manifest, outcome: 'miss' };
+  }
+}
+
+/** A record from the future is not believed: a clock that jumped back must not make a tag eternal. */
+function isWithin({ checkedAt }: TagRecord, windowMs: number): boolean {
+  const age = Date.now() - checkedAt;
+  return age >= 0 && age < windowMs;
+}
+
+/** Whatever kept the upstream from a usable answer; a bug of our own is none of it. */
+function standsIn(error: unknown): boolean {
+  const timedOut = error instanceof Error && error.name === 'TimeoutError';
+  return timedOut || error instanceof UpstreamError;
+}
