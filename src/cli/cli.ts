@@ -1,0 +1,66 @@
+// The table of commands, and what becomes of wrong usage: one line, exit code 2.
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { ConfigError } from '../config/config-error.ts';
+import { nearest } from '../config/nearest.ts';
+import { addConfigCommand } from './config.ts';
+import { addServeCommand } from './serve.ts';
+
+/** Runs one command line to its end; resolves to the exit code. */
+export async function runCli(argv: readonly string[]): Promise<number> {
+  const program = buildProgram();
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+    return 0;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) return fail(error, error instanceof ConfigError ? 2 : 1);
+    if (error.exitCode === 0) return 0;
+    return fail(new Error(`${usageFault(error, program, argv)}; see stillwater --help`), 2);
+  }
+}
+
+/** Prints the one line that a fatal error gets. */
+export function fail(error: unknown, exitCode: number): number {
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`stillwater: ${message.replace(/\s*\n\s*/g, ' ')}\n`);
+  return exitCode;
+}
+
+function buildProgram(): Command {
+  const program = new Command('stillwater')
+    .description('A pull-through registry mirror: one upstream fetch for everyone, streamed from the first byte.')
+    .version(readVersion(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [command]', 'print the help of a command')
+    .addHelpText('after', '\nWithout a command it serves: see stillwater serve --help for the options.')
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} });
+  addServeCommand(program);
+  addConfigCommand(program);
+  return program;
+}
+
+function usageFault(error: CommanderError, program: Command, argv: readonly string[]): string {
+  if (error.code === 'commander.help') {
+    const [first, asked] = argv;
+    if (first === 'help' && asked !== undefined) return unknownCommand(asked, program);
+    return 'a subcommand is missing: config check, config print or config schema';
+  }
+  const stray = program.commands.find((command) => command.name() === 'serve')?.args[0];
+  // Without a known command commander hands everything to the default one, serve.
+  if (error.code === 'commander.excessArguments' && stray !== undefined && !argv.includes('serve')) {
+    return unknownCommand(stray, program);
+  }
+  return error.message.replace(/^error: /, '').replace(/\.?\s*$/, '');
+}
+
+function unknownCommand(name: string, program: Command): string {
+  const names = program.commands.map((command) => command.name());
+  const meant = nearest(name, names);
+  return `unknown command '${name}'${meant ? `; did you mean ${meant}?` : `: the commands are ${names.join(', ')}`}`;
+}
+
+function readVersion(): string {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+  return version;
+}

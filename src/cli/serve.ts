@@ -1,0 +1,78 @@
+// `serve`: runs the mirror until a signal ends it. Logs go to stdout, what a person wants to know to stderr.
+import type { Command } from 'commander';
+import type { App, startApp } from '../app.ts';
+import type { Override } from '../config/environment.ts';
+import { type LoadedConfig, loadConfig } from '../config/load.ts';
+
+interface Flags {
+  readonly config?: string;
+  readonly host?: string;
+  readonly port?: string;
+  readonly cacheDir?: string;
+  readonly cacheMaxSize?: string;
+  readonly logLevel?: string;
+}
+
+export function addServeCommand(program: Command): void {
+  program
+    .command('serve', { isDefault: true })
+    .description('run the mirror (the default command)')
+    .option('--config <file>', 'the configuration (default: STILLWATER_CONFIG, else ./config.json if it exists)')
+    .option('--host <host>', 'the address to listen on (default: 0.0.0.0)')
+    .option('--port <number>', 'the port to listen on (default: 5000)')
+    .option('--cache-dir <dir>', 'the directory of the cache (default: ./cache)')
+    .option('--cache-max-size <size>', 'what the cache may take, such as 50GiB or 80% of the disk (default: 80%)')
+    .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent (default: info)')
+    .allowExcessArguments(false)
+    .action(async (flags: Flags) => {
+      const loaded = loadServeConfig(flags);
+      // Loaded late, so that help and configuration errors come at once.
+      const { startApp } = await import('../app.ts');
+      await serve(loaded, startApp);
+    });
+}
+
+/** Resolves when a signal has stopped the app; a second signal ends the process at once. */
+export async function serve({ config, warnings }: LoadedConfig, start: typeof startApp): Promise<void> {
+  const stopAsked = Promise.withResolvers<void>();
+  let isStopping = false;
+  const onStop = () => {
+    if (isStopping) process.exit(1);
+    isStopping = true;
+    stopAsked.resolve();
+  };
+  process.on('SIGTERM', onStop).on('SIGINT', onStop);
+  process.on('SIGHUP', () => print('reload is not in this version'));
+
+  const app = await start(config, { warnings });
+  if (!isStopping) printWelcome(app);
+  await stopAsked.promise;
+  await app.stop();
+  process.exit(0);
+}
+
+function loadServeConfig(flags: Flags): LoadedConfig {
+  const table: readonly [string, readonly string[], string | undefined][] = [
+    ['--host', ['listen', 'host'], flags.host],
+    ['--port', ['listen', 'port'], flags.port],
+    ['--cache-dir', ['cache', 'dir'], flags.cacheDir],
+    ['--cache-max-size', ['cache', 'maxSize'], flags.cacheMaxSize],
+    ['--log-level', ['log', 'level'], flags.logLevel],
+  ];
+  const overrides = table.flatMap(([origin, path, text]): Override[] =>
+    text === undefined ? [] : [{ origin, path, text }],
+  );
+  return loadConfig({ file: flags.config, flags: overrides, isTerminal: process.stdout.isTTY });
+}
+
+function printWelcome({ registryUrl, adminUrl }: App): void {
+  // An address that means "all of them" is none that a client can dial.
+  const mirror = registryUrl.replace(/\/\/(0\.0\.0\.0|\[::\])/, '//127.0.0.1').replace(/\/$/, '');
+  print(`Stillwater is listening on ${registryUrl}`);
+  print(`For Docker, put this into /etc/docker/daemon.json and reload it: {"registry-mirrors": ["${mirror}"]}`);
+  if (adminUrl !== undefined) print(`Its admin listener is on ${adminUrl}`);
+}
+
+function print(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
