@@ -1,0 +1,169 @@
+// The composition root: the only file that sees every part. Starts from the ends up, stops from the doors down.
+import { access, constants, readFile } from 'node:fs/promises';
+import { probes, type ReadinessCheck } from './admin/probes.ts';
+import { ConfigError } from './config/config-error.ts';
+import type { Config, UpstreamConfig } from './config/schema.ts';
+import { registryApi } from './http/registry-api.ts';
+import { startServer } from './http/server.ts';
+import { Fills } from './mirror/fills.ts';
+import { Manifests } from './mirror/manifests.ts';
+import { Mirror } from './mirror/mirror.ts';
+import { Tags } from './mirror/tags.ts';
+import { createLog, errorText } from './observe/log.ts';
+import { createMetrics, type Metrics } from './observe/metrics.ts';
+import { formatRepository } from './oci/repository.ts';
+import { BlobStore } from './store/blob-store.ts';
+import { prepareLayout } from './store/layout.ts';
+import { lockDirectory } from './store/lock.ts';
+import { Records } from './store/records.ts';
+import { Spools } from './store/spools.ts';
+import { Authenticator } from './upstream/authenticator.ts';
+import { RegistryClient } from './upstream/registry-client.ts';
+import { Transport } from './upstream/transport.ts';
+import { Upstreams } from './upstream/upstreams.ts';
+
+export interface App {
+  readonly registryUrl: string;
+  readonly adminUrl: string | undefined;
+  /** Lets running answers finish for at most 30 s. Idempotent. */
+  stop(): Promise<void>;
+}
+
+export interface AppOptions {
+  /** What the configuration asks for and this version does not do. */
+  readonly warnings: readonly string[];
+}
+
+const drainMs = 30_000;
+/** No client waits longer than this for the head of its answer, whatever an upstream's own time-outs are. */
+const longestAnswerMs = 25_000;
+
+/** Throws one error that names what cannot be opened; nothing stays open then. */
+export async function startApp(config: Config, { warnings }: AppOptions): Promise<App> {
+  const log = createLog(config.log);
+  for (const warning of warnings) log.warn(warning);
+  const metrics = createMetrics();
+  const stopping = new AbortController();
+  await using opened = new AsyncDisposableStack();
+
+  const upstreams = await openUpstreams(config, metrics);
+  opened.defer(() => upstreams.close());
+  const layout = await prepareLayout(config.cache.dir);
+  const lock = lockDirectory(layout.lock, config.cache.dir);
+  opened.defer(() => lock.release());
+  const records = new Records(layout.index);
+  opened.defer(() => records.close());
+  const store = new BlobStore(layout);
+  const spools = await Spools.open(layout);
+  opened.defer(() => spools.close());
+  metrics.watchCache(() => records.totals);
+
+  const manifests = new Manifests({ store, records, stopping: stopping.signal });
+  const tags = new Tags({
+    records,
+    manifests,
+    stopping: stopping.signal,
+    ttlMs: config.tags.ttl,
+    staleIfErrorMs: config.tags.staleIfError,
+    revalidateTimeoutMs: config.tags.revalidateTimeout,
+    onStale: ({ upstream, repository }, tag, reason) => {
+      metrics.staleServed.inc({ upstream: upstream.name });
+      log.warn({ repository: formatRepository(repository), tag, reason: errorText(reason) }, 'an old answer went out');
+    },
+  });
+  const fills = new Fills({
+    store,
+    spools,
+    records,
+    metrics,
+    log,
+    maxFills: config.cache.maxFills,
+    stopping: stopping.signal,
+  });
+  opened.defer(() => fills.drained());
+  opened.defer(() => stopping.abort());
+  const mirror = new Mirror({ store, records, manifests, tags, fills, log });
+
+  const registry = await startServer(registryApi({ mirror, upstreams, metrics, log }), {
+    host: config.listen.host,
+    port: config.listen.port,
+    maxConnections: config.listen.maxConnections,
+    tls: await readTls(config),
+  });
+  opened.defer(() => registry.stop(drainMs));
+  const checks: ReadinessCheck[] = [
+    { name: 'shutdown', check: async () => (stopAsked ? 'the mirror is stopping' : undefined) },
+    { name: 'cache', check: () => access(layout.spools, constants.W_OK).then(() => undefined) },
+  ];
+  const admin =
+    config.admin && (await startServer(probes(metrics, checks), { ...config.admin, maxConnections: adminConnections }));
+  log.info({ registry: registry.url, admin: admin?.url, cache: config.cache.dir }, 'listening');
+
+  const parts = opened.move();
+  let stopAsked: Promise<void> | undefined;
+  const stop = async () => {
+    log.info('draining');
+    await parts.disposeAsync();
+    await admin?.stop(0);
+    log.info('stopped');
+    await new Promise((resolve) => log.flush(resolve));
+  };
+  return {
+    registryUrl: registry.url,
+    adminUrl: admin?.url,
+    stop: () => {
+      stopAsked ??= stop();
+      return stopAsked;
+    },
+  };
+}
+
+const adminConnections = 1000;
+
+async function openUpstreams(config: Config, metrics: Metrics): Promise<Upstreams> {
+  const clients = await Promise.all(
+    Object.entries(config.upstreams).map(([name, upstream]) => openUpstream(name, upstream, metrics)),
+  );
+  return new Upstreams(clients, config.defaultUpstream);
+}
+
+async function openUpstream(name: string, upstream: UpstreamConfig, metrics: Metrics): Promise<RegistryClient> {
+  const endpoint = new URL(upstream.endpoints[0] ?? `https://${name}`);
+  const ca = upstream.caFile === undefined ? undefined : await readPem(`upstreams.${name}.caFile`, upstream.caFile);
+  const transport = new Transport({
+    name,
+    connections: upstream.connections,
+    connectTimeoutMs: upstream.connectTimeout,
+    headersTimeoutMs: upstream.headersTimeout,
+    idleTimeoutMs: upstream.idleTimeout,
+    ca,
+    metrics,
+  });
+  const answerTimeoutMs = Math.min(upstream.headersTimeout, longestAnswerMs);
+  const { credentials } = upstream;
+  const authenticator = new Authenticator({
+    name,
+    endpoint,
+    transport,
+    timeoutMs: answerTimeoutMs,
+    credentials: credentials && 'username' in credentials ? credentials : undefined,
+  });
+  return new RegistryClient({ name, endpoint, answerTimeoutMs, transport, authenticator });
+}
+
+async function readTls({ listen: { tls } }: Config): Promise<{ cert: string; key: string } | undefined> {
+  if (!tls) return undefined;
+  return {
+    cert: await readPem('listen.tls.certFile', tls.certFile),
+    key: await readPem('listen.tls.keyFile', tls.keyFile),
+  };
+}
+
+async function readPem(key: string, path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    const why = (cause as NodeJS.ErrnoException).code ?? String(cause);
+    throw new ConfigError(`${key} cannot be read: ${path}: ${why}; name a PEM file that this user may read`, { cause });
+  }
+}

@@ -1,0 +1,52 @@
+// What the middleware and the handlers of one request tell each other.
+import type { HttpBindings } from '@hono/node-server';
+import type { Context } from 'hono';
+import type { Outcome } from '../mirror/outcome.ts';
+import type { Source } from '../upstream/upstreams.ts';
+import type { PullPath } from './pull-path.ts';
+
+export interface ExchangeVariables {
+  /** Fires when the client's connection is gone. */
+  clientGone: AbortSignal;
+  path: PullPath | undefined;
+  source: Source | undefined;
+  outcome: Outcome | undefined;
+  /** When the head of an answer went out past the middleware, as `performance.now()` tells it. */
+  headAt: number | undefined;
+  error: unknown;
+}
+
+export interface ExchangeEnv {
+  Bindings: HttpBindings;
+  Variables: ExchangeVariables;
+}
+
+export type Exchange = Context<ExchangeEnv>;
+
+/** How long this request may wait for its answer to begin: as long as the client is there and the upstream may take. */
+export function answerSignal(exchange: Exchange, source: Source): AbortSignal {
+  return AbortSignal.any([exchange.get('clientGone'), AbortSignal.timeout(source.upstream.answerTimeoutMs)]);
+}
+
+// https://www.rfc-editor.org/rfc/rfc9211
+const cacheStatus: Record<Outcome, string> = {
+  hit: 'stillwater; hit',
+  miss: 'stillwater; fwd=uri-miss; stored',
+  joined: 'stillwater; fwd=uri-miss; collapsed',
+  revalidated: 'stillwater; hit; fwd=stale; fwd-status=200',
+  stale: 'stillwater; hit; detail=stale-if-error',
+};
+
+export function outcomeHeaders(outcome: Outcome): Record<string, string> {
+  const headers: Record<string, string> = { 'cache-status': cacheStatus[outcome] };
+  if (outcome === 'stale') headers.warning = '110 - "Response is Stale"';
+  return headers;
+}
+
+/** Clients quote the digest as the ETag we gave, or send it bare; `*` matches whatever exists. */
+export function matchesEtag(ifNoneMatch: string | undefined, digest: string): boolean {
+  return (ifNoneMatch ?? '').split(',').some((tag) => {
+    const bare = tag.trim().replace(/^W\//, '').replaceAll('"', '');
+    return bare === digest || bare === '*';
+  });
+}

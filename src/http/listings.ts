@@ -1,0 +1,84 @@
+// Lists: the tags of a repository, what refers to a digest, and the repositories that are cached here.
+import type { Mirror } from '../mirror/mirror.ts';
+import type { Digest } from '../oci/digest.ts';
+import { OciError } from '../oci/errors.ts';
+import { mediaTypes } from '../oci/media-types.ts';
+import { formatRepository } from '../oci/repository.ts';
+import type { Source } from '../upstream/upstreams.ts';
+import { answerSignal, type Exchange } from './exchange.ts';
+import type { PullPath } from './pull-path.ts';
+
+const pageSize = 1000;
+
+export async function sendTags(
+  exchange: Exchange,
+  mirror: Mirror,
+  source: Source,
+  name: string,
+  path: PullPath,
+): Promise<Response> {
+  const { n, last } = page(path.query);
+  // "n may be zero": an empty list, and no link to a next one (distribution-spec, listing tags).
+  if (n === 0) return exchange.json({ name, tags: [] });
+  const listed = await mirror.listTags(
+    source,
+    { n, ...(last !== undefined && { last }) },
+    answerSignal(exchange, source),
+  );
+  if (!listed)
+    throw new OciError('NAME_UNKNOWN', `${formatRepository(source.repository)} does not exist upstream, or is private`);
+  if (listed.last !== undefined) exchange.header('link', nextLink(exchange, path, n, listed.last));
+  return exchange.json({ name, tags: listed.tags });
+}
+
+export async function sendReferrers(
+  exchange: Exchange,
+  source: Source,
+  digest: Digest,
+  path: PullPath,
+): Promise<Response> {
+  const artifactType = path.query.get('artifactType') ?? undefined;
+  const { upstream, repository } = source;
+  const index = await upstream.fetchReferrers(repository.path, digest, artifactType, answerSignal(exchange, source));
+  // 404 here says "no referrers API", and clients go on to the tag schema by themselves.
+  if (!index)
+    throw new OciError('MANIFEST_UNKNOWN', `${upstream.name} tells no referrers of ${digest}; the referrers tag may`);
+  if (artifactType !== undefined && isFiltered(index, artifactType))
+    exchange.header('oci-filters-applied', 'artifactType');
+  return exchange.body(index as Uint8Array<ArrayBuffer>, 200, { 'content-type': mediaTypes.ociIndex });
+}
+
+export function sendCatalog(exchange: Exchange, mirror: Mirror, path: PullPath): Response {
+  const { n, last } = page(path.query);
+  if (n === 0) return exchange.json({ repositories: [] });
+  const repositories = mirror.listRepositories(n + 1, last);
+  const shown = repositories.slice(0, n);
+  const next = repositories.length > n ? shown.at(-1) : undefined;
+  if (next !== undefined) exchange.header('link', nextLink(exchange, path, n, next));
+  return exchange.json({ repositories: shown });
+}
+
+function page(query: URLSearchParams): { n: number; last: string | undefined } {
+  const text = query.get('n');
+  if (text !== null && !/^\d{1,9}$/.test(text))
+    throw new OciError('UNSUPPORTED', `n is not a number: ${JSON.stringify(text)}`);
+  return { n: text === null ? pageSize : Math.min(pageSize, Number(text)), last: query.get('last') ?? undefined };
+}
+
+/** Our own path, relative: what an upstream wrote into its Link never reaches a client. */
+function nextLink(exchange: Exchange, { query }: PullPath, n: number, last: string): string {
+  const next = new URLSearchParams(query);
+  next.set('n', String(n));
+  next.set('last', last);
+  const path = (exchange.env.incoming.url ?? '').split('?', 1)[0];
+  return `<${path}?${next}>; rel="next"`;
+}
+
+function isFiltered(index: Uint8Array, artifactType: string): boolean {
+  try {
+    const { manifests } = JSON.parse(Buffer.from(index).toString()) as { manifests: { artifactType?: unknown }[] };
+    return manifests.every((manifest) => manifest.artifactType === artifactType);
+  } catch {
+    return false;
+  }
+}

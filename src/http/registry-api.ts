@@ -1,0 +1,67 @@
+// The registry listener: every request to /v2/, in the order of the spec, and the page at /.
+import { Hono } from 'hono';
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import type { Mirror } from '../mirror/mirror.ts';
+import type { Log } from '../observe/log.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import { OciError } from '../oci/errors.ts';
+import type { Upstreams } from '../upstream/upstreams.ts';
+import { sendBlob } from './blobs.ts';
+import { errorAnswer } from './errors.ts';
+import type { Exchange, ExchangeEnv } from './exchange.ts';
+import { sendCatalog, sendReferrers, sendTags } from './listings.ts';
+import { sendManifest } from './manifests.ts';
+import { type PullPath, parsePullPath } from './pull-path.ts';
+import { requestLog } from './request-log.ts';
+import { welcome } from './welcome.ts';
+
+export interface RegistryApiOptions {
+  readonly mirror: Mirror;
+  readonly upstreams: Upstreams;
+  readonly metrics: Metrics;
+  readonly log: Log;
+}
+
+export function registryApi({ mirror, upstreams, metrics, log }: RegistryApiOptions): Hono<ExchangeEnv> {
+  const api = new Hono<ExchangeEnv>();
+  api.use(requestLog(log, metrics));
+  api.get('/', (exchange) => welcome(exchange, upstreams.names));
+  api.all('*', (exchange) => {
+    const path = parsePullPath(exchange.env.incoming.url ?? '/');
+    if (!path) return exchange.notFound();
+    exchange.set('path', path);
+    exchange.env.outgoing.setHeader('docker-distribution-api-version', 'registry/2.0');
+    return answer(exchange, path);
+  });
+
+  function answer(exchange: Exchange, path: PullPath): Response | Promise<Response> {
+    const { target, ns, prefix } = path;
+    const source = 'name' in target ? upstreams.route(target.name, { ns, prefix }) : undefined;
+    const registry = source?.upstream.name ?? upstreams.named({ ns, prefix });
+    exchange.set('source', source);
+    exchange.env.outgoing.setHeader('oci-namespace', registry);
+    if (!isRead(exchange) || target.kind === 'upload')
+      throw new OciError('UNSUPPORTED', `this is a pull-through mirror: push to ${registry} itself`);
+    if (target.kind === 'ping') return exchange.json({});
+    if (target.kind === 'catalog') return sendCatalog(exchange, mirror, path);
+    if (!source) return exchange.notFound();
+    if (target.kind === 'manifest') return sendManifest(exchange, { mirror, metrics }, source, target.reference);
+    if (target.kind === 'blob') return sendBlob(exchange, { mirror, metrics }, source, target.digest);
+    if (target.kind === 'tags') return sendTags(exchange, mirror, source, target.name, path);
+    return sendReferrers(exchange, source, target.digest, path);
+  }
+
+  api.notFound((exchange) => exchange.text('There is nothing here; the registry API is under /v2/.\n', 404));
+  api.onError((error, exchange) => {
+    exchange.set('error', error);
+    const { status, body } = errorAnswer(error, exchange.get('path')?.target.kind);
+    if (status === 405) exchange.header('allow', 'GET, HEAD');
+    return exchange.json(body, status as ContentfulStatusCode);
+  });
+  return api;
+}
+
+function isRead(exchange: Exchange): boolean {
+  const { method } = exchange.env.incoming;
+  return method === 'GET' || method === 'HEAD';
+}
