@@ -40,7 +40,7 @@ const longestAnswerMs = 25_000;
 
 /** Throws one error that names what cannot be opened; nothing stays open then. */
 export async function startApp(config: Config, { warnings }: AppOptions): Promise<App> {
-  const log = createLog(config.log);
+  const log = await createLog(config.log);
   for (const warning of warnings) log.warn(warning);
   const metrics = createMetrics();
   const stopping = new AbortController();

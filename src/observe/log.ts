@@ -1,6 +1,5 @@
 // Structured logging: JSON lines for machines, one readable line for a person at a terminal.
 import pino, { type Logger } from 'pino';
-import pretty from 'pino-pretty';
 
 export type Log = Logger;
 
@@ -10,7 +9,7 @@ export interface LogOptions {
 }
 
 /** Writes to standard output. Inbound credentials never reach a log call; the redaction is the second lock. */
-export function createLog({ level, format }: LogOptions): Log {
+export async function createLog({ level, format }: LogOptions): Promise<Log> {
   const options = {
     level,
     base: null,
@@ -18,7 +17,10 @@ export function createLog({ level, format }: LogOptions): Log {
     formatters: { level: (label: string) => ({ level: label }) },
     redact: { paths: ['*.authorization', '*.password', '*.token', 'headers'], remove: true },
   };
-  if (format === 'pretty') return pino(options, pretty({ colorize: process.stdout.isTTY, singleLine: true }));
+  if (format === 'pretty') {
+    const { default: pretty } = await import('pino-pretty');
+    return pino(options, pretty({ colorize: process.stdout.isTTY, singleLine: true }));
+  }
   return pino(options, pino.destination({ dest: 1, sync: false }));
 }
 

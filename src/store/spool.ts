@@ -15,6 +15,13 @@ interface Waiter {
 }
 
 /**
+ * A wait ends at once when this much can be read, and after `wakeMs` for less: an upstream hands out pieces far smaller
+ * than what is worth a turn of every reader (50 readers at 200 MB/s: half the garbage and CPU, measured).
+ */
+const wakeBytes = 256 * 1024;
+const wakeMs = 4;
+
+/**
  * Life: create → write… → verify → commit → close, or → discard → close at any point. Readers get everything that is
  * written except the last byte, and that one only after `verify`: a blob with a wrong digest never arrives complete.
  */
@@ -26,6 +33,7 @@ export class Spool {
   readonly #following: Following;
   readonly #extents = new Extents();
   readonly #waiters = new Set<Waiter>();
+  #wakePlanned: NodeJS.Timeout | undefined;
   #verified = false;
   #failure: Error | undefined;
   #users = 1;
@@ -55,7 +63,8 @@ export class Spool {
       done += (await this.#file.write(chunk, done, chunk.length - done, position + done)).bytesWritten;
     this.#extents.add(position, position + chunk.length);
     this.#following.advance(this.prefix);
-    this.#wake();
+    this.#wake(wakeBytes);
+    if (this.#waiters.size > 0) this.#wakePlanned ??= setTimeout(() => this.#wake(1), wakeMs);
   }
 
   /** Throws `DigestMismatchError`; afterwards readers may have the last byte. */
@@ -64,7 +73,7 @@ export class Spool {
     const found = `${digestAlgorithm(this.digest)}:${encoded}`;
     if (found !== this.digest) throw new DigestMismatchError(this.digest, found);
     this.#verified = true;
-    this.#wake();
+    this.#wake(1);
   }
 
   /** Moves the file into the store. Readers go on with the descriptor they share. */
@@ -76,7 +85,7 @@ export class Spool {
   async discard(failure: Error): Promise<void> {
     this.#failure = failure;
     this.#following.abandon();
-    this.#wake();
+    this.#wake(0);
     await rm(this.#path, { force: true });
   }
 
@@ -89,55 +98,93 @@ export class Spool {
   read(): Content | undefined {
     if (this.#failure || this.#users === 0) return undefined;
     this.#users++;
-    let open = true;
-    return {
-      size: this.size,
-      waitFor: (position, signal) => this.#waitFor(position, signal),
-      read: async (buffer, position) => (await this.#file.read(buffer, 0, buffer.length, position)).bytesRead,
-      close: async () => {
-        if (open) await this.#release();
-        open = false;
-      },
-    };
+    return new SpoolReader(this, this.#file, this.#waiters, () => this.#release());
   }
 
-  #readableEnd(position: number): number {
-    const end = this.#extents.endFrom(position);
-    return this.#verified ? end : Math.min(end, this.size - 1);
+  /** The exclusive end of what readers may have from `position` on. Throws once the rest will never come. */
+  readableEnd(position: number): number {
+    const written = this.#extents.endFrom(position);
+    const end = this.#verified ? written : Math.min(written, this.size - 1);
+    if (end <= position && this.#failure) throw this.#failure;
+    return end;
   }
 
-  async #waitFor(position: number, signal: AbortSignal): Promise<number> {
+  /** Wakes who has at least `bytes` to read; 0 wakes everybody. */
+  #wake(bytes: number): void {
+    if (bytes < wakeBytes) {
+      clearTimeout(this.#wakePlanned);
+      this.#wakePlanned = undefined;
+    }
+    for (const waiter of [...this.#waiters])
+      if (bytes === 0 || this.readableEnd(waiter.position) - waiter.position >= bytes) waiter.wake();
+  }
+
+  async #release(): Promise<void> {
+    if (--this.#users === 0) await this.#file.close();
+  }
+}
+
+class SpoolReader implements Content {
+  readonly size: number;
+  readonly #spool: Spool;
+  readonly #file: FileHandle;
+  readonly #waiters: Set<Waiter>;
+  readonly #release: () => Promise<void>;
+  #pending: Waiter | undefined;
+  #signal: AbortSignal | undefined;
+  #closed = false;
+
+  constructor(spool: Spool, file: FileHandle, waiters: Set<Waiter>, release: () => Promise<void>) {
+    this.size = spool.size;
+    this.#spool = spool;
+    this.#file = file;
+    this.#waiters = waiters;
+    this.#release = release;
+  }
+
+  async waitFor(position: number, signal: AbortSignal): Promise<number> {
+    this.#listen(signal);
     for (;;) {
       signal.throwIfAborted();
       if (position >= this.size) return this.size;
-      const end = this.#readableEnd(position);
+      const end = this.#spool.readableEnd(position);
       if (end > position) return end;
-      if (this.#failure) throw this.#failure;
-      await this.#growth(position, signal);
+      await this.#growth(position);
     }
   }
 
-  #growth(position: number, signal: AbortSignal): Promise<void> {
+  async read(buffer: Uint8Array, position: number): Promise<number> {
+    return (await this.#file.read(buffer, 0, buffer.length, position)).bytesRead;
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#signal?.removeEventListener('abort', this.#interrupt);
+    await this.#release();
+  }
+
+  /** One listener a reader, not one a wait: waits come by the thousand. */
+  #listen(signal: AbortSignal): void {
+    if (signal === this.#signal) return;
+    this.#signal?.removeEventListener('abort', this.#interrupt);
+    this.#signal = signal;
+    signal.addEventListener('abort', this.#interrupt);
+  }
+
+  readonly #interrupt = (): void => this.#pending?.wake();
+
+  #growth(position: number): Promise<void> {
     return new Promise((resolve) => {
       const waiter: Waiter = {
         position,
         wake: () => {
           this.#waiters.delete(waiter);
-          signal.removeEventListener('abort', waiter.wake);
           resolve();
         },
       };
+      this.#pending = waiter;
       this.#waiters.add(waiter);
-      signal.addEventListener('abort', waiter.wake, { once: true });
     });
-  }
-
-  #wake(): void {
-    for (const waiter of [...this.#waiters])
-      if (this.#failure || this.#readableEnd(waiter.position) > waiter.position) waiter.wake();
-  }
-
-  async #release(): Promise<void> {
-    if (--this.#users === 0) await this.#file.close();
   }
 }

@@ -7,7 +7,7 @@ import type { DigestAlgorithm } from '../oci/digest.ts';
 export type VerifierRequest =
   | { readonly type: 'follow'; readonly id: number; readonly path: string; readonly algorithm: DigestAlgorithm }
   | { readonly type: 'advance'; readonly id: number; readonly end: number }
-  | { readonly type: 'finish'; readonly id: number }
+  | { readonly type: 'finish'; readonly id: number; readonly end: number }
   | { readonly type: 'abandon'; readonly id: number };
 
 export type VerifierReply =
@@ -27,6 +27,12 @@ interface Waiting {
   resolve(encoded: string): void;
   reject(error: Error): void;
 }
+
+/** What is worth a message to the worker: it hashes slices of this size. */
+const announceBytes = 1024 * 1024;
+
+/** A worker holds one slice and a few numbers a file. */
+const workerLimits = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 64 };
 
 const workerFile = new URL(`./verifier-worker${extname(import.meta.filename)}`, import.meta.url);
 
@@ -65,10 +71,17 @@ class Lane {
     const ended = new Promise<string>((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
     ended.catch(() => {}); // an abandoned hash that fails is nobody's news
     post({ type: 'follow', id, path, algorithm });
+    let announced = 0;
+    let written = 0;
     return {
-      advance: (end) => post({ type: 'advance', id, end }),
+      advance: (end) => {
+        written = end;
+        if (written - announced < announceBytes) return;
+        announced = written;
+        post({ type: 'advance', id, end });
+      },
       finish: () => {
-        post({ type: 'finish', id });
+        post({ type: 'finish', id, end: written });
         return ended;
       },
       abandon: () => {
@@ -82,7 +95,7 @@ class Lane {
   }
 
   #start(): Worker {
-    const worker = new Worker(workerFile);
+    const worker = new Worker(workerFile, { resourceLimits: workerLimits });
     worker.unref();
     worker.on('message', (reply: VerifierReply) => {
       const waiting = this.#waiting.get(reply.id);
