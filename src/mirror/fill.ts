@@ -77,9 +77,12 @@ export class Fill {
     const spool = await spools.create(digest, size);
     linkBlob(records, source.repository, digest, size);
     try {
-      open(spool);
+      // An empty blob has no last byte to withhold: it opens when it is proven.
+      if (size > 0) open(spool);
       await receive(transfer, spool);
-      await this.#settle(spool);
+      await spool.verify();
+      open(spool);
+      await this.#commit(spool);
     } catch (error) {
       onSettled();
       await spool.discard(error instanceof Error ? error : new Error(String(error)));
@@ -89,9 +92,8 @@ export class Fill {
     }
   }
 
-  async #settle(spool: Spool): Promise<void> {
+  async #commit(spool: Spool): Promise<void> {
     const { store, records, digest, onSettled } = this.#options;
-    await spool.verify();
     await spool.commit(store);
     records.putBlob(digest, spool.size);
     onSettled();

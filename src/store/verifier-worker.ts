@@ -34,9 +34,11 @@ function handle(request: VerifierRequest): void {
   }
   const file = followed.get(request.id);
   if (!file) return;
-  if (request.type === 'abandon') return drop(request.id);
-  file.end = request.end;
-  file.finishing = request.type === 'finish';
+  if (request.type === 'abandon') drop(request.id);
+  else {
+    file.end = request.end;
+    file.finishing = request.type === 'finish';
+  }
 }
 
 /** Hashes one slice of every file that has one ready, so that a large blob cannot starve a small one. */

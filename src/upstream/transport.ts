@@ -103,15 +103,15 @@ export class Transport {
       });
     } catch (error) {
       count('error');
-      throw this.#failure(error, url);
+      throw this.#failure(error, url, request.signal);
     }
     count(String(data.statusCode));
-    return this.#response(data, url);
+    return this.#response(data, url, request.signal);
   }
 
-  #response({ statusCode, headers, body }: Dispatcher.ResponseData, url: URL): UpstreamResponse {
+  #response({ statusCode, headers, body }: Dispatcher.ResponseData, url: URL, signal: AbortSignal): UpstreamResponse {
     const { name, metrics } = this.#options;
-    const failure = (error: unknown) => this.#failure(error, url);
+    const failure = (error: unknown) => this.#failure(error, url, signal);
     const chunks = async function* (): AsyncGenerator<Uint8Array> {
       try {
         for await (const chunk of body as AsyncIterable<Uint8Array>) {
@@ -150,8 +150,10 @@ export class Transport {
     return new UpstreamError('protocol', `upstream ${this.#options.name} gave ${what}`);
   }
 
-  #failure(error: unknown, url: URL): UpstreamError {
+  /** Our own abort stays what it is: the upstream did nothing wrong. */
+  #failure(error: unknown, url: URL, signal: AbortSignal): unknown {
     if (error instanceof UpstreamError) return error;
+    if (signal.aborted && signal.reason?.name !== 'TimeoutError') return signal.reason;
     const timedOut =
       error instanceof errors.ConnectTimeoutError ||
       error instanceof errors.HeadersTimeoutError ||
