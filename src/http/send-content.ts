@@ -21,29 +21,28 @@ export async function sendContent(
   onSent: (bytes: number) => void,
 ): Promise<void> {
   const length = Math.min(chunkBytes, end - start + 1);
-  // Two buffers in turn: one is filled from disk while the other drains into the socket.
-  let filling = Buffer.allocUnsafeSlow(length);
-  let draining: typeof filling | undefined;
+  // A second buffer is made only for a client slower than the disk: one fills while the other drains.
+  const buffers = [Buffer.allocUnsafeSlow(length)];
+  let draining: Buffer | undefined;
   let drained: Promise<void> = Promise.resolve();
-  let isWriting = false;
   // Waiting for an upstream is no stall of the client's.
-  outgoing.setTimeout(clientIdleMs, () => isWriting && outgoing.destroy());
+  outgoing.setTimeout(clientIdleMs, () => draining && outgoing.destroy());
   try {
     outgoing.flushHeaders();
     for (let position = start; position <= end; ) {
       const available = Math.min(end + 1, await content.waitFor(position, clientGone));
-      const chunk = filling.subarray(0, Math.min(length, available - position));
-      const read = await content.read(chunk, position);
+      const free = buffers.find((buffer) => buffer !== draining) ?? Buffer.allocUnsafeSlow(length);
+      if (!buffers.includes(free)) buffers.push(free);
+      const read = await content.read(free.subarray(0, Math.min(length, available - position)), position);
       if (read === 0) throw new Error(`the file ends at ${position}`);
       await drained;
-      isWriting = true;
-      drained = write(outgoing, chunk.subarray(0, read)).finally(() => {
-        isWriting = false;
+      draining = free;
+      drained = write(outgoing, free.subarray(0, read)).finally(() => {
+        draining = undefined;
       });
-      drained.catch(() => {});
+      drained.catch(() => {}); // awaited before the next write
       position += read;
       onSent(read);
-      if (position <= end) [filling, draining] = [draining ?? Buffer.allocUnsafeSlow(length), filling];
     }
     await drained;
     outgoing.end();
