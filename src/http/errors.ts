@@ -1,5 +1,5 @@
 // The only map from what went wrong to what a client is told: status, OCI code, one sentence, detail.
-import { OciError, type OciErrorCode } from '../oci/errors.ts';
+import { DigestMismatchError, OciError, type OciErrorCode } from '../oci/errors.ts';
 import { UpstreamError, type UpstreamFailure } from '../upstream/upstream.ts';
 import type { PullTarget } from './pull-path.ts';
 
@@ -16,6 +16,7 @@ const statusOfCode: Record<OciErrorCode, number> = {
   MANIFEST_UNKNOWN: 404,
   NAME_INVALID: 400,
   NAME_UNKNOWN: 404,
+  PAGINATION_NUMBER_INVALID: 400,
   TOOMANYREQUESTS: 503,
   UNAUTHORIZED: 401,
   UNAVAILABLE: 503,
@@ -47,6 +48,7 @@ export function errorAnswer(error: unknown, kind?: PullTarget['kind']): ErrorAns
     const [status, code] = answerOfFailure[error.failure];
     return answer(status, code === 'unknown' ? unknownCode(kind) : code, error.message);
   }
+  if (error instanceof DigestMismatchError) return answer(502, 'UNAVAILABLE', error.message);
   if (error instanceof Error && error.name === 'TimeoutError')
     return answer(
       504,

@@ -61,7 +61,7 @@ export function sendCatalog(exchange: Exchange, mirror: Mirror, path: PullPath):
 function page(query: URLSearchParams): { n: number; last: string | undefined } {
   const text = query.get('n');
   if (text !== null && !/^\d{1,9}$/.test(text))
-    throw new OciError('UNSUPPORTED', `n is not a number: ${JSON.stringify(text)}`);
+    throw new OciError('PAGINATION_NUMBER_INVALID', `n is not a number: ${JSON.stringify(text)}`);
   return { n: text === null ? pageSize : Math.min(pageSize, Number(text)), last: query.get('last') ?? undefined };
 }
 

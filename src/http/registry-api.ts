@@ -25,12 +25,12 @@ export interface RegistryApiOptions {
 export function registryApi({ mirror, upstreams, metrics, log }: RegistryApiOptions): Hono<ExchangeEnv> {
   const api = new Hono<ExchangeEnv>();
   api.use(requestLog(log, metrics));
-  api.get('/', (exchange) => welcome(exchange, upstreams.names));
+  api.get('/', (exchange, next) => (isRoot(exchange) ? welcome(exchange, upstreams.names) : next()));
   api.all('*', (exchange) => {
+    exchange.env.outgoing.setHeader('docker-distribution-api-version', 'registry/2.0');
     const path = parsePullPath(exchange.env.incoming.url ?? '/');
     if (!path) return exchange.notFound();
     exchange.set('path', path);
-    exchange.env.outgoing.setHeader('docker-distribution-api-version', 'registry/2.0');
     return answer(exchange, path);
   });
 
@@ -59,6 +59,11 @@ export function registryApi({ mirror, upstreams, metrics, log }: RegistryApiOpti
     return exchange.json(body, status as ContentfulStatusCode);
   });
   return api;
+}
+
+/** By the raw target: hono's path is tidied up, and `/x/..` is not ours. */
+function isRoot(exchange: Exchange): boolean {
+  return /^\/(?:\?|$)/.test(exchange.env.incoming.url ?? '');
 }
 
 function isRead(exchange: Exchange): boolean {

@@ -54,7 +54,7 @@ export class Manifests {
     const { store, records } = this.#options;
     const { digest, size, mediaType } = manifest.descriptor;
     const children = usableChildren(repository, manifest);
-    if (!records.blob(digest)) {
+    if (records.blob(digest)?.mediaType === undefined) {
       await store.put(digest, manifest.bytes);
       records.putBlob(digest, size, mediaType);
     }

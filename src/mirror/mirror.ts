@@ -90,8 +90,11 @@ export class Mirror {
         if (content) return { content, outcome: 'hit' };
         this.#forget(digest);
       } else if (running) {
-        const spool = await abandonable(running.opened, signal);
-        if (!spool && isSame(running.source.repository, repository)) return undefined;
+        const isOurs = isSame(running.source.repository, repository);
+        // What another repository's upstream says, a refusal or nothing, is no answer to this one.
+        const opened = isOurs ? running.opened : running.opened.catch(() => undefined);
+        const spool = await abandonable(opened, signal);
+        if (!spool && isOurs) return undefined;
         const content = spool?.read();
         if (content) return { content, outcome: 'joined' };
       }

@@ -37,13 +37,14 @@ export class Tags {
   async get(source: Source, tag: string, signal: AbortSignal): Promise<ManifestAnswer | undefined> {
     const cached = await this.#cached(source, tag);
     if (cached && isWithin(cached.record, this.#options.ttlMs)) return cached.answer;
-    if (!cached) return this.#ask(source, tag, undefined, signal);
+    const canStandIn = cached !== undefined && isWithin(cached.record, this.#options.staleIfErrorMs);
+    if (!canStandIn) return this.#ask(source, tag, cached, signal);
     const patience = AbortSignal.any([signal, AbortSignal.timeout(this.#options.revalidateTimeoutMs)]);
     try {
       return await this.#ask(source, tag, cached, patience);
     } catch (error) {
       signal.throwIfAborted();
-      if (!standsIn(error) || !isWithin(cached.record, this.#options.staleIfErrorMs)) throw error;
+      if (!excuses(error)) throw error;
       this.#options.onStale(source, tag, error);
       return { ...cached.answer, outcome: 'stale' };
     }
@@ -111,7 +112,7 @@ function isWithin({ checkedAt }: TagRecord, windowMs: number): boolean {
 }
 
 /** Whatever kept the upstream from a usable answer; a bug of our own is none of it. */
-function standsIn(error: unknown): boolean {
+function excuses(error: unknown): boolean {
   const timedOut = error instanceof Error && error.name === 'TimeoutError';
   return timedOut || error instanceof UpstreamError;
 }

@@ -15,7 +15,10 @@ export async function createLog({ level, format }: LogOptions): Promise<Log> {
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
-    redact: { paths: ['*.authorization', '*.password', '*.token', 'headers'], remove: true },
+    redact: {
+      paths: ['authorization', 'password', 'token', 'headers', '*.authorization', '*.password', '*.token', '*.headers'],
+      remove: true,
+    },
   };
   if (format === 'pretty') {
     const { default: pretty } = await import('pino-pretty');

@@ -9,16 +9,16 @@ export type Digest = string & { readonly [brand]: 'Digest' };
 export type DigestAlgorithm = 'sha256' | 'sha512';
 
 // https://github.com/opencontainers/image-spec/blob/main/descriptor.md#registered-algorithms
-const encodedForm: Record<DigestAlgorithm, RegExp> = {
-  sha256: /^[a-f0-9]{64}$/,
-  sha512: /^[a-f0-9]{128}$/,
-};
+const encodedForm: ReadonlyMap<string, RegExp> = new Map<DigestAlgorithm, RegExp>([
+  ['sha256', /^[a-f0-9]{64}$/],
+  ['sha512', /^[a-f0-9]{128}$/],
+]);
 
 /** `undefined` when the text is not a digest of a registered algorithm. */
 export function parseDigest(text: string): Digest | undefined {
   const colon = text.indexOf(':');
-  const form = encodedForm[text.slice(0, colon) as DigestAlgorithm];
-  return colon > 0 && form?.test(text.slice(colon + 1)) ? (text as Digest) : undefined;
+  const form = encodedForm.get(text.slice(0, colon));
+  return form?.test(text.slice(colon + 1)) ? (text as Digest) : undefined;
 }
 
 export function digestAlgorithm(digest: Digest): DigestAlgorithm {

@@ -10,6 +10,8 @@ export type OciErrorCode =
   | 'MANIFEST_UNKNOWN'
   | 'NAME_INVALID'
   | 'NAME_UNKNOWN'
+  /** Not in the spec: distribution's word for a page size that is no number. */
+  | 'PAGINATION_NUMBER_INVALID'
   | 'TOOMANYREQUESTS'
   | 'UNAUTHORIZED'
   | 'UNAVAILABLE'

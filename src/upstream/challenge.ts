@@ -7,10 +7,7 @@ export interface Challenge {
 }
 
 const token = "[!#$%&'*+\\-.^_`|~0-9A-Za-z]+";
-const piece = new RegExp(
-  `\\s*,?\\s*(?:(${token})\\s*=\\s*(?:"((?:[^"\\\\]|\\\\.)*)"|(${token}|[^\\s,"]+))|(${token}))`,
-  'y',
-);
+const piece = new RegExp(`[\\s,]*(?:(${token})\\s*=\\s*(?:"((?:[^"\\\\]|\\\\.)*)"|([^\\s,"]+))|(${token}))`, 'y');
 
 /** Every challenge of the header in its order; what does not parse ends the list. */
 export function parseChallenges(header: string): Challenge[] {

@@ -160,10 +160,10 @@ export class Transport {
       error instanceof errors.BodyTimeoutError ||
       (error instanceof Error && error.name === 'TimeoutError');
     const why = timedOut ? 'did not answer in time' : 'could not be reached';
-    const code = (error as { code?: string }).code ?? (error as Error).message;
+    const { code, message } = error as { code?: unknown; message: string };
     return new UpstreamError(
       timedOut ? 'timeout' : 'unreachable',
-      `upstream ${this.#options.name} ${why}: ${url.host}: ${code}`,
+      `upstream ${this.#options.name} ${why}: ${url.host}: ${typeof code === 'string' ? code : message}`,
       { cause: error },
     );
   }

@@ -17,10 +17,12 @@ export interface Namespace {
 }
 
 const dockerHub = 'docker.io';
-const aliases: Readonly<Record<string, string>> = {
-  'index.docker.io': dockerHub,
-  'registry-1.docker.io': dockerHub,
-};
+/** What the reference grammar takes for a host: no path component of Docker Hub looks like it. */
+const hostForm = /^(?:localhost|[a-z0-9][a-z0-9-]*(?:[.:][a-z0-9-]+)+|\[[0-9a-f:]+\](?::\d+)?)$/i;
+const aliases: ReadonlyMap<string, string> = new Map([
+  ['index.docker.io', dockerHub],
+  ['registry-1.docker.io', dockerHub],
+]);
 
 export class Upstreams {
   readonly #byName: ReadonlyMap<string, Upstream>;
@@ -42,7 +44,7 @@ export class Upstreams {
     const inPath = this.#find(first);
     if (told && inPath && told !== inPath)
       throw unknown(`the path says ${inPath.name} and the client's namespace says ${told.name}`);
-    if (!told && !inPath && /[.:]|^localhost$/.test(first)) throw unknown(`registry ${first} is not configured here`);
+    if (!told && !inPath && hostForm.test(first)) throw unknown(`registry ${first} is not configured here`);
 
     const upstream = told ?? inPath ?? this.#find(this.#defaultName);
     if (!upstream) throw unknown(`the default registry ${this.#defaultName} is not configured here`);
@@ -76,7 +78,7 @@ export class Upstreams {
   }
 
   #find(name: string): Upstream | undefined {
-    return this.#byName.get(aliases[name] ?? name);
+    return this.#byName.get(aliases.get(name) ?? name);
   }
 }
 
