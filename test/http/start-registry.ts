@@ -1,0 +1,108 @@
+// A listening registry over a mirror and fake upstreams, and a client that sends exactly what it is told.
+import { type IncomingHttpHeaders, request } from 'node:http';
+import { connect } from 'node:net';
+import { registryApi } from '../../src/http/registry-api.ts';
+import { type RunningServer, startServer } from '../../src/http/server.ts';
+import { type StartedMirror, type StartMirrorOptions, startMirror } from '../mirror/start-mirror.ts';
+import { type FakeUpstream, type FakeUpstreamOptions, startFakeUpstream } from '../support/fake-upstream.ts';
+
+export interface Asking {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+  /** The answer ended in order, with as many bytes as it had promised. */
+  readonly isComplete: boolean;
+}
+
+export interface StartedRegistry extends AsyncDisposable {
+  readonly url: string;
+  readonly server: RunningServer;
+  readonly mirror: StartedMirror;
+  ask(path: string, asking?: Asking): Promise<Answer>;
+}
+
+export async function startRegistry(options: StartMirrorOptions): Promise<StartedRegistry> {
+  await using opened = new AsyncDisposableStack();
+  const mirror = opened.use(await startMirror(options));
+  const server = await startServer(registryApi(mirror), { host: '127.0.0.1', port: 0, maxConnections: 1000 });
+  opened.defer(() => server.stop(0));
+  const all = opened.move();
+  return {
+    url: server.url,
+    server,
+    mirror,
+    ask: (path, asking) => ask(server.url, path, asking),
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  };
+}
+
+export interface Scene extends AsyncDisposable {
+  readonly upstream: FakeUpstream;
+  readonly registry: StartedRegistry;
+  ask(path: string, asking?: Asking): Promise<Answer>;
+}
+
+/** One upstream, known as docker.io, and a registry that mirrors it. */
+export async function scene(
+  options: Partial<StartMirrorOptions> = {},
+  upstreamOptions: FakeUpstreamOptions = {},
+): Promise<Scene> {
+  const upstream = await startFakeUpstream(upstreamOptions);
+  const registry = await startRegistry({ upstreams: { 'docker.io': upstream }, ...options });
+  return {
+    upstream,
+    registry,
+    ask: registry.ask,
+    [Symbol.asyncDispose]: async () => {
+      await registry[Symbol.asyncDispose]();
+      await upstream[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Sends the path as it is, over a connection of its own. Rejects when no answer begins. */
+export function ask(url: string, path: string, { method = 'GET', headers = {} }: Asking = {}): Promise<Answer> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve, reject) => {
+    const outgoing = request({ hostname, port, path, method, headers, agent: false }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('error', () => {});
+      response.once('close', () => {
+        const { statusCode: status = 0, headers: answered, complete: isComplete } = response;
+        resolve({ status, headers: answered, body: Buffer.concat(chunks), isComplete });
+      });
+    });
+    outgoing.once('error', reject);
+    outgoing.end();
+  });
+}
+
+/** Writes these bytes to a fresh connection and gives all that comes back until it is closed. */
+export function sendRaw(url: string, text: string): Promise<string> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    const socket = connect(Number(port), hostname, () => socket.write(text, 'latin1'));
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+    socket.once('error', reject);
+    socket.once('close', () => resolve(Buffer.concat(chunks).toString('latin1')));
+  });
+}
+
+/** What the OCI error body says, as `CODE: message`. */
+export function errorOf({ body }: Answer): string {
+  const { errors } = JSON.parse(body.toString()) as { errors: { code: string; message: string }[] };
+  return errors.map(({ code, message }) => `${code}: ${message}`).join('; ');
+}
+
+/** The header fields of an answer that say something about it, without those of the connection and the clock. */
+export function meaningOf({ headers }: Answer): IncomingHttpHeaders {
+  const { date: _, connection: _connection, 'keep-alive': _keepAlive, ...meaning } = headers;
+  return meaning;
+}

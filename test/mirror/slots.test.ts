@@ -1,0 +1,65 @@
+// A bounded number of things at once, in the order in which they came.
+import { expect, test } from 'vitest';
+import { Slots } from '../../src/mirror/slots.ts';
+import { patient } from './start-mirror.ts';
+
+/** Whether the promise has settled by the time everything that is ready now has run. */
+async function isSettled(promise: Promise<unknown>): Promise<boolean> {
+  const turn = new Promise<'later'>((resolve) => setImmediate(() => resolve('later')));
+  return (await Promise.race([promise.catch(() => undefined), turn])) !== 'later';
+}
+
+test('lets as many in as there are slots, and the next when one is given back', async () => {
+  const slots = new Slots(2);
+  const [first, second, third, fourth] = [1, 2, 3, 4].map(() => slots.acquire(patient));
+  const release = await first;
+  await second;
+  expect(await isSettled(third as Promise<unknown>)).toBe(false);
+  release?.();
+  await third;
+  expect(await isSettled(fourth as Promise<unknown>)).toBe(false);
+});
+
+test('serves those who wait in their order', async () => {
+  const slots = new Slots(1);
+  const order: number[] = [];
+  const release = await slots.acquire(patient);
+  const waiting = [1, 2, 3].map(async (number) => {
+    const giveBack = await slots.acquire(patient);
+    order.push(number);
+    giveBack();
+  });
+  release();
+  await Promise.all(waiting);
+  expect(order).toEqual([1, 2, 3]);
+});
+
+test('a waiter that leaves gives its place to the next, not a slot to nobody', async () => {
+  const slots = new Slots(1);
+  const release = await slots.acquire(patient);
+  const leaving = new AbortController();
+  const left = slots.acquire(leaving.signal);
+  const next = slots.acquire(patient);
+  leaving.abort(new Error('gone'));
+  await expect(left).rejects.toThrow('gone');
+  expect(await isSettled(next)).toBe(false);
+  release();
+  await next;
+});
+
+test('a signal that fires after the slot was taken changes nothing', async () => {
+  const slots = new Slots(1);
+  const leaving = new AbortController();
+  const release = await slots.acquire(leaving.signal);
+  const next = slots.acquire(patient);
+  leaving.abort(new Error('gone'));
+  expect(await isSettled(next)).toBe(false);
+  release();
+  await next;
+});
+
+test('refuses a signal that has fired already', async () => {
+  const slots = new Slots(1);
+  await expect((async () => slots.acquire(AbortSignal.abort(new Error('gone'))))()).rejects.toThrow('gone');
+  await slots.acquire(patient);
+});

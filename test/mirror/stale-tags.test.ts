@@ -1,0 +1,143 @@
+// When the upstream cannot confirm a tag: the old answer for a while, never a record that promises what is not here.
+import { describe, expect, test } from 'vitest';
+import { type FakeUpstream, startFakeUpstream } from '../support/fake-upstream.ts';
+import { type FaultEffect, refusals } from '../support/faults.ts';
+import { Gate } from '../support/gate.ts';
+import { aborted, patient, type StartedMirror, type StartMirrorOptions, startMirror } from './start-mirror.ts';
+
+interface Scene extends AsyncDisposable {
+  readonly upstream: FakeUpstream;
+  readonly mirror: StartedMirror;
+  readonly digest: string;
+  get(signal?: AbortSignal): Promise<{ digest: string | undefined; outcome: string | undefined }>;
+  record(): { digest: string; checkedAt: number } | undefined;
+}
+
+const hour = 3_600_000;
+
+/** A mirror that knows a tag, last confirmed `ageMs` ago, which is past its ttl of an hour by default. */
+async function expired(options: Partial<StartMirrorOptions> & { ageMs?: number } = {}): Promise<Scene> {
+  const { ageMs = 2 * hour } = options;
+  const upstream = await startFakeUpstream();
+  const { digest } = upstream.addImage('library/app');
+  const mirror = await startMirror({
+    upstreams: { 'docker.io': upstream },
+    ttlMs: hour,
+    staleIfErrorMs: 10 * hour,
+    ...options,
+  });
+  const source = mirror.source('library/app');
+  await mirror.tags.get(source, 'latest', patient);
+  const record = () => mirror.records.tag(source.repository, 'latest');
+  const known = record();
+  if (known) mirror.records.putTag(source.repository, 'latest', { ...known, checkedAt: Date.now() - ageMs });
+  return {
+    upstream,
+    mirror,
+    digest,
+    record,
+    get: async (signal = patient) => {
+      const answer = await mirror.tags.get(source, 'latest', signal);
+      return { digest: answer?.manifest.descriptor.digest, outcome: answer?.outcome };
+    },
+    [Symbol.asyncDispose]: async () => {
+      await mirror[Symbol.asyncDispose]();
+      await upstream[Symbol.asyncDispose]();
+    },
+  };
+}
+
+describe('the old answer stands in', () => {
+  test('for an upstream that is down', async () => {
+    await using at = await expired();
+    await at.upstream.close();
+    expect(await at.get()).toEqual({ digest: at.digest, outcome: 'stale' });
+    expect(at.mirror.logLines).toContainEqual(expect.objectContaining({ msg: 'stale', tag: 'latest' }));
+  });
+
+  test.each<[string, FaultEffect]>([
+    ['is over its limit', refusals.pullLimit],
+    ['fails', refusals.serverError],
+    ['is a web page', refusals.html],
+    ['hangs up', { hangUp: true }],
+  ])('for an upstream that %s', async (_what, effect) => {
+    await using at = await expired();
+    at.upstream.faults.add({ kind: 'manifest' }, effect);
+    expect(await at.get()).toEqual({ digest: at.digest, outcome: 'stale' });
+  });
+
+  test('and its record keeps its age, so that the next pull asks again', async () => {
+    await using at = await expired();
+    const before = at.record();
+    await at.upstream.close();
+    await at.get();
+    expect(at.record()).toEqual(before);
+    await at.upstream.reopen();
+    expect(await at.get()).toEqual({ digest: at.digest, outcome: 'revalidated' });
+  });
+
+  test('when HEAD tells of a move and the GET is refused: the record stays where it was', async () => {
+    await using at = await expired();
+    const before = at.record();
+    const moved = at.upstream.addImage('library/app', { layers: ['another layer'] });
+    const limit = at.upstream.faults.add({ method: 'GET', kind: 'manifest' }, refusals.pullLimit);
+    expect(await at.get()).toEqual({ digest: at.digest, outcome: 'stale' });
+    expect(limit.hits).toBe(1);
+    expect(at.record()).toEqual(before);
+    limit.remove();
+    expect(await at.get()).toEqual({ digest: moved.digest, outcome: 'miss' });
+  });
+
+  test('but not past staleIfError', async () => {
+    await using at = await expired({ ageMs: 11 * hour });
+    await at.upstream.close();
+    await expect(at.get()).rejects.toMatchObject({ failure: 'unreachable' });
+  });
+
+  test('but not for a client that has left', async () => {
+    await using at = await expired();
+    const gate = new Gate();
+    at.upstream.faults.add({ method: 'HEAD' }, { holdHeaders: gate });
+    const leaving = new AbortController();
+    const asked = at.get(leaving.signal);
+    await gate.reached;
+    leaving.abort(new Error('gone'));
+    await expect(asked).rejects.toThrow('gone');
+    gate.open();
+    expect(at.mirror.logLines).toEqual([]);
+  });
+});
+
+describe('an upstream slower than revalidateTimeout', () => {
+  test('costs the client no more than that, and its answer lands behind', async () => {
+    await using at = await expired({ revalidateTimeoutMs: 20 });
+    const moved = at.upstream.addImage('library/app', { layers: ['another layer'] });
+    const gate = new Gate();
+    at.upstream.faults.add({ method: 'HEAD' }, { holdHeaders: gate });
+    expect(await at.get()).toEqual({ digest: at.digest, outcome: 'stale' });
+    // The second one joins the revalidation that goes on, and is there when it lands.
+    const source = at.mirror.source('library/app');
+    const landed = Promise.withResolvers<void>();
+    const putTag = at.mirror.records.putTag.bind(at.mirror.records);
+    at.mirror.records.putTag = (...told) => {
+      putTag(...told);
+      landed.resolve();
+    };
+    gate.open();
+    await landed.promise;
+    expect(at.mirror.records.tag(source.repository, 'latest')?.digest).toBe(moved.digest);
+    expect(await at.get()).toEqual({ digest: moved.digest, outcome: 'hit' });
+    expect(at.upstream.count({ method: 'HEAD' })).toBe(2);
+  });
+
+  test('is waited for when there is no old answer that may stand in', async () => {
+    await using at = await expired({ revalidateTimeoutMs: 20, ageMs: 11 * hour });
+    const gate = new Gate();
+    at.upstream.faults.add({ method: 'HEAD' }, { holdHeaders: gate });
+    const asked = at.get();
+    asked.catch(() => {}); // awaited below
+    await Promise.all([gate.reached, aborted(AbortSignal.timeout(60))]);
+    gate.open();
+    expect(await asked).toEqual({ digest: at.digest, outcome: 'revalidated' });
+  });
+});

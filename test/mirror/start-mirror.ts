@@ -1,0 +1,182 @@
+// A mirror wired as src/app.ts wires it, over fake upstreams and a directory of its own, with its parts in reach.
+import { once } from 'node:events';
+import { readdir } from 'node:fs/promises';
+import pino from 'pino';
+import { Fills } from '../../src/mirror/fills.ts';
+import { Manifests } from '../../src/mirror/manifests.ts';
+import { Mirror } from '../../src/mirror/mirror.ts';
+import { Tags } from '../../src/mirror/tags.ts';
+import type { Log } from '../../src/observe/log.ts';
+import { createMetrics, type Metrics } from '../../src/observe/metrics.ts';
+import { type Digest, parseDigest } from '../../src/oci/digest.ts';
+import { BlobStore } from '../../src/store/blob-store.ts';
+import type { Content } from '../../src/store/content.ts';
+import { type Layout, prepareLayout } from '../../src/store/layout.ts';
+import { Records } from '../../src/store/records.ts';
+import { Spools } from '../../src/store/spools.ts';
+import { Authenticator } from '../../src/upstream/authenticator.ts';
+import { RegistryClient } from '../../src/upstream/registry-client.ts';
+import { Transport } from '../../src/upstream/transport.ts';
+import { type Source, Upstreams } from '../../src/upstream/upstreams.ts';
+import { tempDir } from '../support/temp-dir.ts';
+
+export interface StartMirrorOptions {
+  /** Address by name; the first is the default one. */
+  readonly upstreams: Readonly<Record<string, { readonly url: string }>>;
+  /** A cache to start on again; its owner removes it. */
+  readonly dir?: string;
+  readonly maxFills?: number;
+  readonly answerTimeoutMs?: number;
+  readonly ttlMs?: number;
+  readonly staleIfErrorMs?: number;
+  readonly revalidateTimeoutMs?: number;
+}
+
+export type LogLine = Readonly<Record<string, unknown>>;
+
+export interface StartedMirror extends AsyncDisposable {
+  readonly mirror: Mirror;
+  readonly manifests: Manifests;
+  readonly tags: Tags;
+  readonly fills: Fills;
+  readonly records: Records;
+  readonly layout: Layout;
+  readonly upstreams: Upstreams;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly logLines: LogLine[];
+  readonly dir: string;
+  /** `name` as a client writes it, with or without a registry. */
+  source(name: string): Source;
+  /** Ends the fills and closes everything but the directory; idempotent. */
+  stop(): Promise<void>;
+}
+
+const minute = 60_000;
+
+export async function startMirror(options: StartMirrorOptions): Promise<StartedMirror> {
+  const { ttlMs = 5 * minute, staleIfErrorMs = 60 * minute, revalidateTimeoutMs = minute } = options;
+  await using opened = new AsyncDisposableStack();
+  const dir = options.dir ?? opened.use(await tempDir('mirror')).path;
+  const logLines: LogLine[] = [];
+  const log = pino({ base: null }, { write: (line: string) => logLines.push(JSON.parse(line) as LogLine) });
+  const metrics = createMetrics();
+  const stopping = new AbortController();
+  const parts = opened.use(new AsyncDisposableStack());
+
+  const clients = Object.entries(options.upstreams).map(([name, { url }]) =>
+    openClient(name, url, metrics, options.answerTimeoutMs ?? minute),
+  );
+  const upstreams = parts.adopt(new Upstreams(clients, clients[0]?.name ?? ''), (all) => all.close());
+  const layout = await prepareLayout(dir);
+  const records = parts.adopt(new Records(layout.index), (index) => index.close());
+  const store = new BlobStore(layout);
+  const spools = parts.adopt(await Spools.open(layout), (all) => all.close());
+  const manifests = new Manifests({ store, records, stopping: stopping.signal });
+  const tags = new Tags({
+    records,
+    manifests,
+    stopping: stopping.signal,
+    ttlMs,
+    staleIfErrorMs,
+    revalidateTimeoutMs,
+    onStale: (_source, tag, reason) => log.warn({ tag, reason: String(reason) }, 'stale'),
+  });
+  const maxFills = options.maxFills ?? 64;
+  const fills = new Fills({ store, spools, records, metrics, log, maxFills, stopping: stopping.signal });
+  parts.defer(() => fills.drained());
+  parts.defer(() => stopping.abort());
+  const mirror = new Mirror({ store, records, manifests, tags, fills, log });
+
+  const all = opened.move();
+  return {
+    mirror,
+    manifests,
+    tags,
+    fills,
+    records,
+    layout,
+    upstreams,
+    metrics,
+    log,
+    logLines,
+    dir,
+    source: (name) => upstreams.route(name, { ns: undefined, prefix: undefined }),
+    stop: () => parts.disposeAsync(),
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  };
+}
+
+function openClient(name: string, url: string, metrics: Metrics, answerTimeoutMs: number): RegistryClient {
+  const transport = new Transport({
+    name,
+    connections: 32,
+    connectTimeoutMs: 5000,
+    headersTimeoutMs: answerTimeoutMs,
+    idleTimeoutMs: minute,
+    ca: undefined,
+    metrics,
+  });
+  const endpoint = new URL(url);
+  const authenticator = new Authenticator({
+    name,
+    endpoint,
+    transport,
+    timeoutMs: answerTimeoutMs,
+    credentials: undefined,
+  });
+  return new RegistryClient({ name, endpoint, answerTimeoutMs, transport, authenticator });
+}
+
+/** For callers that never leave. */
+export const patient: AbortSignal = new AbortController().signal;
+
+/** The digest of content that a fake upstream holds, as the sources name it. */
+export function digestFor(content: { readonly digest: string }): Digest {
+  const digest = parseDigest(content.digest);
+  if (!digest) throw new Error(`not a digest: ${content.digest}`);
+  return digest;
+}
+
+/** Everything from `start` to the end; rejects where a client's body would be cut. Closes the content. */
+export async function readAll(content: Content, start = 0): Promise<Buffer> {
+  const read: Buffer[] = [];
+  try {
+    for (let position = start; position < content.size; ) {
+      const end = await content.waitFor(position, patient);
+      const chunk = Buffer.alloc(Math.min(64 * 1024, end - position));
+      read.push(chunk.subarray(0, await content.read(chunk, position)));
+      position += read.at(-1)?.length ?? 0;
+    }
+    return Buffer.concat(read);
+  } finally {
+    await content.close();
+  }
+}
+
+/** What arrives until the body ends, and whether it ended in order. */
+export async function readUntilCut(content: Content): Promise<{ received: number; failure: unknown }> {
+  let received = 0;
+  try {
+    while (received < content.size) received = await content.waitFor(received, patient);
+    return { received, failure: undefined };
+  } catch (failure) {
+    return { received, failure };
+  } finally {
+    await content.close();
+  }
+}
+
+export async function spoolFiles({ layout }: { readonly layout: Layout }): Promise<string[]> {
+  return await readdir(layout.spools);
+}
+
+/** Waits for the fill of a digest, when one runs, to be over. */
+export async function filled({ fills }: { readonly fills: Fills }, digest: Digest): Promise<unknown> {
+  return await fills.find(digest)?.ended;
+}
+
+/** Resolves when the signal fires. */
+export async function aborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await once(signal, 'abort');
+}

@@ -1,0 +1,94 @@
+// Where verified content rests: what is found there, and what is not.
+import { appendFile, mkdir, open, readdir, rm, truncate } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { digestOf } from '../../src/oci/digest.ts';
+import { readFrom, ScratchStore } from './scratch-store.ts';
+
+const bytes = Buffer.from('the bytes of a manifest');
+const digest = digestOf(bytes);
+
+describe('a blob that was put', () => {
+  test('is read whole, and in part', async () => {
+    await using scratch = await ScratchStore.open();
+    await scratch.store.put(digest, bytes);
+    expect(await scratch.store.has(digest, bytes.length)).toBe(true);
+    expect(await scratch.store.readAll(digest, bytes.length)).toEqual(new Uint8Array(bytes));
+    const content = await scratch.store.open(digest, bytes.length);
+    expect(content && (await readFrom(content, 4))).toEqual(bytes.subarray(4));
+    await content?.close();
+    expect(await scratch.openFiles()).toEqual([]);
+  });
+
+  test('is the only file left, under its final name', async () => {
+    await using scratch = await ScratchStore.open();
+    await scratch.store.put(digest, bytes);
+    expect(await scratch.spoolFiles()).toEqual([]);
+    expect(await readdir(dirname(scratch.layout.blob(digest)))).toEqual([digest.slice(7)]);
+  });
+
+  test('may be put again, and by many at once', async () => {
+    await using scratch = await ScratchStore.open();
+    await Promise.all(Array.from({ length: 8 }, () => scratch.store.put(digest, bytes)));
+    expect(await scratch.store.readAll(digest, bytes.length)).toEqual(new Uint8Array(bytes));
+    expect(await scratch.spoolFiles()).toEqual([]);
+  });
+
+  test('may be empty', async () => {
+    await using scratch = await ScratchStore.open();
+    const empty = digestOf(new Uint8Array());
+    await scratch.store.put(empty, new Uint8Array());
+    expect(await scratch.store.has(empty, 0)).toBe(true);
+    expect(await scratch.store.readAll(empty, 0)).toEqual(new Uint8Array());
+  });
+
+  test('leaves nothing when it cannot get its name', async () => {
+    await using scratch = await ScratchStore.open();
+    await mkdir(scratch.layout.blob(digest), { recursive: true });
+    await expect(scratch.store.put(digest, bytes)).rejects.toThrow();
+    expect(await scratch.spoolFiles()).toEqual([]);
+    expect(await scratch.openFiles()).toEqual([]);
+  });
+});
+
+describe('a blob that is not there', () => {
+  test('is undefined', async () => {
+    await using scratch = await ScratchStore.open();
+    expect(await scratch.store.open(digest, 1)).toBeUndefined();
+    expect(await scratch.store.readAll(digest, 1)).toBeUndefined();
+    expect(await scratch.store.has(digest, 1)).toBe(false);
+  });
+
+  test.each([
+    ['cut short', (path: string) => truncate(path, bytes.length - 1)],
+    ['emptied', (path: string) => truncate(path, 0)],
+    ['longer than it was', (path: string) => appendFile(path, 'x')],
+    ['removed', (path: string) => rm(path)],
+  ])('is a miss, not a wrong body, when its file was %s', async (_, damage) => {
+    await using scratch = await ScratchStore.open();
+    await scratch.store.put(digest, bytes);
+    await damage(scratch.layout.blob(digest));
+    expect(await scratch.store.open(digest, bytes.length)).toBeUndefined();
+    expect(await scratch.store.readAll(digest, bytes.length)).toBeUndefined();
+    expect(await scratch.store.has(digest, bytes.length)).toBe(false);
+    expect(await scratch.openFiles()).toEqual([]);
+    await scratch.store.put(digest, bytes);
+    expect(await scratch.store.has(digest, bytes.length)).toBe(true);
+  });
+});
+
+describe('a file that is committed', () => {
+  test('moves to the name of its digest, and may be committed twice', async () => {
+    await using scratch = await ScratchStore.open();
+    for (const attempt of ['one', 'two']) {
+      const path = scratch.layout.spool(digest, attempt);
+      const file = await open(path, 'wx+');
+      await file.writeFile(bytes);
+      expect(await scratch.isStored(digest)).toBe(attempt === 'two');
+      await scratch.store.commit(digest, file, path);
+      await file.close();
+    }
+    expect(await scratch.spoolFiles()).toEqual([]);
+    expect(await scratch.store.readAll(digest, bytes.length)).toEqual(new Uint8Array(bytes));
+  });
+});

@@ -1,0 +1,147 @@
+// A real HTTP registry for tests (pull side only) that can be slow, drop, lie, refuse and challenge.
+import { configOf, type FakeManifest, type FakePlatform, imageManifest, manifestOf } from './fake-image.ts';
+import { FakeRepository } from './fake-repository.ts';
+import { FakeTokenServer, type TokenOptions } from './fake-token-server.ts';
+import type { RouteKind } from './faults.ts';
+import { type Exchange, type RecordedRequest, RecordedServer, type RequestFilter } from './recorded-server.ts';
+import { answerRegistry, kindOfPath } from './registry-routes.ts';
+import { sendReply } from './reply.ts';
+import { contentOf, type GeneratedOptions, generateContent, type ServedContent } from './served-content.ts';
+
+export type FakeUpstreamOptions = {
+  /** With `auth` every request needs a bearer token from `upstream.tokens`; without, none is ever asked for. */
+  readonly auth?: TokenOptions;
+  /** Blobs are redirected (307) to `upstream.cdn`, another origin that refuses an Authorization header as S3 does. */
+  readonly cdn?: boolean;
+  /** What a repository nobody added is: 404, or 401 after a good token as on Docker Hub. */
+  readonly missing?: 'not-found' | 'unauthorized';
+  /** Answers a request before the registry does; `false` leaves it to the registry. */
+  readonly intercept?: (exchange: Exchange) => Promise<boolean>;
+};
+
+export type AddedImage = {
+  readonly manifest: FakeManifest;
+  readonly digest: string;
+  readonly config: ServedContent;
+  readonly layers: readonly ServedContent[];
+};
+
+export type ImageOptions = {
+  readonly tag?: string;
+  readonly kind?: 'oci' | 'docker';
+  readonly platform?: FakePlatform;
+  readonly layers?: readonly (ServedContent | Uint8Array | string)[];
+};
+
+export class FakeUpstream implements AsyncDisposable {
+  readonly server: RecordedServer;
+  readonly tokens: FakeTokenServer | undefined;
+  readonly cdn: RecordedServer | undefined;
+  readonly repositories = new Map<string, FakeRepository>();
+
+  constructor(server: RecordedServer, tokens?: FakeTokenServer, cdn?: RecordedServer) {
+    this.server = server;
+    this.tokens = tokens;
+    this.cdn = cdn;
+  }
+
+  get url(): string {
+    return this.server.url;
+  }
+
+  get host(): string {
+    return this.server.host;
+  }
+
+  get requests(): readonly RecordedRequest[] {
+    return this.server.requests;
+  }
+
+  get faults() {
+    return this.server.faults;
+  }
+
+  count(filter?: RequestFilter): number {
+    return this.server.count(filter);
+  }
+
+  bytesSent(kind: RouteKind): number {
+    return this.server.bytesSent({ kind }) + (this.cdn && kind === 'blob' ? this.cdn.bytesSent() : 0);
+  }
+
+  repository(name: string): FakeRepository {
+    const known = this.repositories.get(name) ?? new FakeRepository(name);
+    this.repositories.set(name, known);
+    return known;
+  }
+
+  addBlob(repository: string, bytes: ServedContent | Uint8Array | string): ServedContent {
+    const content = typeof bytes === 'string' || bytes instanceof Uint8Array ? contentOf(bytes) : bytes;
+    this.repository(repository).blobs.set(content.digest, content);
+    return content;
+  }
+
+  async addGeneratedBlob(repository: string, options: GeneratedOptions): Promise<ServedContent> {
+    return this.addBlob(repository, await generateContent(options));
+  }
+
+  /** Takes JSON, or a finished manifest whose bytes stay as they are; returns what a client should see. */
+  addManifest(repository: string, tag: string | undefined, json: object | FakeManifest, mediaType = ''): FakeManifest {
+    const manifest = 'content' in json && 'mediaType' in json ? (json as FakeManifest) : manifestOf(mediaType, json);
+    this.repository(repository).addManifest(manifest, tag);
+    return manifest;
+  }
+
+  addImage(repository: string, options: ImageOptions = {}): AddedImage {
+    const { tag = 'latest', kind = 'oci', platform = { architecture: 'amd64', os: 'linux' } } = options;
+    const layers = (options.layers ?? [`layer of ${repository}:${tag}`]).map((layer) =>
+      this.addBlob(repository, layer),
+    );
+    const config = this.addBlob(repository, configOf(platform, layers, `${repository}:${tag}`));
+    const manifest = this.addManifest(repository, tag, imageManifest(config, layers, kind));
+    return { manifest, digest: manifest.content.digest, config, layers };
+  }
+
+  /** An outage: connections are cut and refused until `reopen`. */
+  async close(): Promise<void> {
+    await Promise.all([this.server.close(), this.cdn?.close()]);
+  }
+
+  async reopen(): Promise<void> {
+    await Promise.all([this.server.reopen(), this.cdn?.reopen()]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.close(), this.tokens?.close()]);
+  }
+}
+
+export async function startFakeUpstream(options: FakeUpstreamOptions = {}): Promise<FakeUpstream> {
+  const tokens = options.auth && (await FakeTokenServer.start(options.auth));
+  const cdn = options.cdn
+    ? await RecordedServer.start({ kindOf: () => 'cdn', handle: (exchange) => answerCdn(upstream, exchange) })
+    : undefined;
+  const server = await RecordedServer.start({
+    kindOf: (url) => kindOfPath(url.pathname),
+    handle: async (exchange) => {
+      if (await options.intercept?.(exchange)) return;
+      await answerRegistry(upstream, exchange, options.missing ?? 'not-found');
+    },
+  });
+  const upstream: FakeUpstream = new FakeUpstream(server, tokens, cdn);
+  return upstream;
+}
+
+async function answerCdn(upstream: FakeUpstream, exchange: Exchange): Promise<void> {
+  if (exchange.request.headers.authorization !== undefined) {
+    const content = contentOf(
+      '<Error><Code>InvalidArgument</Code><Message>Only one auth mechanism allowed</Message></Error>',
+    );
+    await sendReply(exchange, { status: 400, headers: { 'content-type': 'application/xml' }, content });
+    return;
+  }
+  const digest = exchange.url.pathname.split('/').at(-1) ?? '';
+  const content = [...upstream.repositories.values()].map(({ blobs }) => blobs.get(digest)).find(Boolean);
+  const headers = { 'content-type': 'application/octet-stream', 'set-cookie': 'cdn=1' };
+  await sendReply(exchange, content ? { headers, content, acceptsRanges: true } : { status: 404 });
+}

@@ -1,0 +1,124 @@
+// The product as users run it: `node src/main.ts serve --config FILE` on free ports with a cache of its own.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { freePort } from './free-port.ts';
+import { StartedProcess } from './started-process.ts';
+import { type TempDir, tempDir } from './temp-dir.ts';
+
+const project = fileURLToPath(new URL('../../', import.meta.url));
+
+export type MirrorOptions = {
+  /** Registry host as users write it → address of the upstream that plays it. */
+  readonly upstreams: Readonly<Record<string, string | object | null>>;
+  /** Any other configuration key (contract §2), merged at the top level. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  readonly env?: NodeJS.ProcessEnv;
+};
+
+export class MirrorProcess implements AsyncDisposable {
+  readonly dir: TempDir;
+  readonly port: number;
+  readonly adminPort: number;
+  readonly #env: NodeJS.ProcessEnv;
+  #process: StartedProcess | undefined;
+
+  private constructor(dir: TempDir, ports: { port: number; adminPort: number }, env: NodeJS.ProcessEnv) {
+    this.dir = dir;
+    this.port = ports.port;
+    this.adminPort = ports.adminPort;
+    this.#env = env;
+  }
+
+  static async start({ upstreams, config = {}, env = {} }: MirrorOptions): Promise<MirrorProcess> {
+    const dir = await tempDir('mirror');
+    const mirror = new MirrorProcess(dir, { port: await freePort(), adminPort: await freePort() }, env);
+    const file = {
+      listen: { host: '127.0.0.1', port: mirror.port },
+      admin: { host: '127.0.0.1', port: mirror.adminPort },
+      upstreams: Object.fromEntries(
+        Object.entries(upstreams).map(([name, at]) => [name, typeof at === 'string' ? { endpoints: [at] } : at]),
+      ),
+      ...config,
+      cache: { dir: mirror.cacheDir, minFree: '100MB', ...(config.cache as object | undefined) },
+    };
+    await writeFile(mirror.configFile, JSON.stringify(file, null, 2));
+    try {
+      await mirror.restart();
+    } catch (error) {
+      await dir.remove();
+      throw error;
+    }
+    return mirror;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** `127.0.0.1:PORT`, as clients write a registry. */
+  get host(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  get adminUrl(): string {
+    return `http://127.0.0.1:${this.adminPort}`;
+  }
+
+  get cacheDir(): string {
+    return join(this.dir.path, 'cache');
+  }
+
+  get configFile(): string {
+    return join(this.dir.path, 'config.json');
+  }
+
+  get pid(): number {
+    return this.#running.pid;
+  }
+
+  get #running(): StartedProcess {
+    if (this.#process === undefined) throw new Error('the mirror was never started');
+    return this.#process;
+  }
+
+  /** Every stdout line that is JSON; start-up lines for people are in `text`. */
+  get logs(): Record<string, unknown>[] {
+    return this.#running.stdout.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+  }
+
+  get text(): string {
+    return this.#running.lastWords;
+  }
+
+  async metrics(): Promise<string> {
+    return await (await fetch(`${this.adminUrl}/metrics`)).text();
+  }
+
+  /** SIGTERM: running answers finish, and the exit code is 0. */
+  async stop(): Promise<void> {
+    const { code, signal } = await this.#running.stop();
+    if (code !== 0) throw new Error(`the mirror did not stop cleanly: exit ${code} ${signal}:\n${this.text}`);
+  }
+
+  async kill(): Promise<void> {
+    await this.#running.stop('SIGKILL');
+  }
+
+  /** Starts again on the same ports, configuration and cache; ends a running one with `stop` first. */
+  async restart(): Promise<void> {
+    if (this.#process?.isRunning) await this.stop();
+    const args = ['src/main.ts', 'serve', '--config', this.configFile];
+    this.#process = new StartedProcess('stillwater', process.execPath, args, { env: this.#env, cwd: project });
+    await this.#process.ready(async () => (await fetch(`${this.adminUrl}/readyz`)).ok);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#process?.stop('SIGTERM', 5_000);
+    await this.dir.remove();
+  }
+}
+
+export function startMirror(options: MirrorOptions): Promise<MirrorProcess> {
+  return MirrorProcess.start(options);
+}
