@@ -6,6 +6,7 @@ import type { Repository } from '../oci/repository.ts';
 import type { BlobStore } from '../store/blob-store.ts';
 import type { Content } from '../store/content.ts';
 import type { Records } from '../store/records.ts';
+import { abandonable } from '../upstream/abandonable.ts';
 import type { TagPage, TagQuery } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
 import type { Fill } from './fill.ts';
@@ -13,7 +14,6 @@ import type { Fills } from './fills.ts';
 import { isManifestHere, linkBlob } from './links.ts';
 import type { ManifestAnswer, Manifests } from './manifests.ts';
 import type { Outcome } from './outcome.ts';
-import { abandonable } from './single-flight.ts';
 import type { Tags } from './tags.ts';
 
 export interface BlobAnswer {

@@ -1,4 +1,5 @@
 // One piece of work a key at a time: whoever asks while it runs waits for the same result.
+import { abandonable } from '../upstream/abandonable.ts';
 
 export class SingleFlight<T> {
   readonly #running = new Map<string, Promise<T>>();
@@ -19,14 +20,4 @@ export class SingleFlight<T> {
     this.#running.set(key, flight);
     return flight;
   }
-}
-
-/** Waits for a promise that others own, until the signal says that nobody here needs it any more. */
-export function abandonable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  if (signal.aborted) return Promise.reject(signal.reason);
-  return new Promise<T>((resolve, reject) => {
-    const leave = () => reject(signal.reason);
-    signal.addEventListener('abort', leave, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave));
-  });
 }

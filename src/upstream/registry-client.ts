@@ -3,6 +3,7 @@ import { type Digest, digestAlgorithm, digestOf, parseDigest } from '../oci/dige
 import { type Manifest, manifestMediaType, maxManifestBytes } from '../oci/manifest.ts';
 import { bareMediaType, manifestAccept, mediaTypes } from '../oci/media-types.ts';
 import { formatReference, type Reference } from '../oci/reference.ts';
+import { abandonable } from './abandonable.ts';
 import type { Authenticator } from './authenticator.ts';
 import { statusError } from './status-error.ts';
 import type { Transport, UpstreamRequest, UpstreamResponse } from './transport.ts';
@@ -103,7 +104,7 @@ export class RegistryClient implements Upstream {
     if (!(await this.#found(response, `the tags of ${path}`))) return undefined;
     const tags = parseTags(await response.bytes(maxListBytes));
     if (!tags) throw this.#lie(`a list of the tags of ${path} that is none`);
-    const next = /<([^>]*)>\s*;[^,]*rel="?next"?/i.exec(response.header('link') ?? '')?.[1];
+    const next = nextTarget(response.header('link') ?? '');
     return {
       tags,
       last: next === undefined ? undefined : (URL.parse(next, response.url)?.searchParams.get('last') ?? undefined),
@@ -134,16 +135,11 @@ export class RegistryClient implements Upstream {
     const { endpoint, transport, authenticator } = this.#options;
     const url = new URL(`${endpoint.href.replace(/\/+$/, '')}/v2/${path}/${target}`);
     const scope = `repository:${path}:pull`;
-    let authorization = await authenticator.authorization(scope);
-    let response = await transport.send({ ...ask, method, url, authorization });
+    const known = await abandonable(authenticator.authorization(scope), ask.signal);
+    let response = await transport.send({ ...ask, method, url, authorization: known });
     if (response.status === 401) {
-      const challenge = response.header('www-authenticate') ?? '';
-      const answer = await authenticator.answer(challenge, scope, authorization);
-      if (answer !== undefined) {
-        response.discard();
-        authorization = answer;
-        response = await transport.send({ ...ask, method, url, authorization });
-      }
+      const authorization = await this.#answer(response, scope, known, ask.signal);
+      if (authorization !== undefined) response = await transport.send({ ...ask, method, url, authorization });
     }
     const encoding = response.header('content-encoding');
     if (response.status < 300 && encoding !== undefined && encoding !== 'identity') {
@@ -151,6 +147,25 @@ export class RegistryClient implements Upstream {
       throw this.#lie(`${target} of ${path} in ${encoding} encoding, which nobody asked for`);
     }
     return response;
+  }
+
+  /** What to show after a 401; `undefined` leaves the response to be read as the answer it is. */
+  async #answer(
+    response: UpstreamResponse,
+    scope: string,
+    refused: string | undefined,
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    const challenge = response.header('www-authenticate') ?? '';
+    try {
+      const answer = this.#options.authenticator.answer(challenge, scope, refused);
+      const authorization = await abandonable(answer, signal);
+      if (authorization !== undefined) response.discard();
+      return authorization;
+    } catch (error) {
+      response.discard();
+      throw error;
+    }
   }
 
   /** `false` for a proven 404; throws for every other status that is not 200. */
@@ -167,6 +182,13 @@ export class RegistryClient implements Upstream {
 }
 
 const manifestAsk = { kind: 'manifest', headers: { accept: manifestAccept } } as const;
+
+/** RFC 8288; the piece before a `<` is matched once, so that a hostile header costs no more than its length. */
+function nextTarget(link: string): string | undefined {
+  for (const [, target, parameters] of link.matchAll(/<([^<>]*)>([^<]*)/g))
+    if (/;\s*rel="?next"?/i.test(parameters ?? '')) return target;
+  return undefined;
+}
 
 function lengthOf(response: UpstreamResponse): number | undefined {
   const text = response.header('content-length') ?? '';

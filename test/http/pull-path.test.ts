@@ -82,7 +82,7 @@ describe('what is outside of the grammar is refused', () => {
     ['a double-encoded dot', `/v2/%252e%252e/app/blobs/${digest}`, 'NAME_INVALID'],
     ['dots', `/v2/library/../app/blobs/${digest}`, 'NAME_INVALID'],
     ['encoded dots', `/v2/library/%2e%2e/app/blobs/${digest}`, 'NAME_INVALID'],
-    ['a single dot', `/v2/./app/blobs/${digest}`, 'NAME_UNKNOWN'],
+    ['a single dot', `/v2/./app/blobs/${digest}`, 'NAME_INVALID'],
     ['an empty component', `/v2/library//app/blobs/${digest}`, 'NAME_INVALID'],
     ['an empty name', `/v2//blobs/${digest}`, 'NAME_UNKNOWN'],
     ['a name that begins with a slash', `/v2//app/blobs/${digest}`, 'NAME_INVALID'],

@@ -163,6 +163,22 @@ describe('a transfer that another repository started', () => {
     const answer = await theirs;
     expect(answer && (await readAll(answer.content)).length).toBe(blob.size);
   });
+
+  test('and that is denied is not what HEAD is told for one whose upstream has the blob', async () => {
+    upstream.addBlob(other, blob);
+    mirror.records.addLinks(mirror.source(other).repository, [
+      { digest: digestFor(blob), size: blob.size, mediaType: 'application/octet-stream' },
+    ]);
+    upstream.faults.add({ path: first }, { ...refusals.denied, holdHeaders: gate });
+    const mine = open(first);
+    mine.catch(() => {}); // awaited below
+    await gate.reached;
+    const head = mirror.mirror.statBlob(mirror.source(other), digestFor(blob), patient);
+    head.catch(() => {});
+    gate.open();
+    await expect(mine).rejects.toMatchObject({ failure: 'denied' });
+    expect(await head).toEqual({ size: blob.size, outcome: 'miss' });
+  });
 });
 
 test('a blob whose file is gone is asked for by HEAD without a transfer', async () => {

@@ -1,6 +1,7 @@
 // One piece of work a key: who comes while it runs shares its end, and who leaves changes nothing.
 import { expect, test } from 'vitest';
-import { abandonable, SingleFlight } from '../../src/mirror/single-flight.ts';
+import { SingleFlight } from '../../src/mirror/single-flight.ts';
+import { abandonable } from '../../src/upstream/abandonable.ts';
 import { patient } from './start-mirror.ts';
 
 function heldWork() {

@@ -102,8 +102,8 @@ test('a 401 whose challenge cannot be answered does not keep its connection', as
   const body = 'x'.repeat(1024 * 1024);
   await using server = await startServer({ status: 401, headers: { 'www-authenticate': challenge }, body });
   await using at = openClient({ endpoint: server.url, transport: { connections: 1 } });
-  for (let round = 0; round < 3; round++) {
-    const error = await upstreamError(at.client.fetchManifest(path, latest, AbortSignal.timeout(1500)));
+  for (const signal of [never, AbortSignal.timeout(1000)]) {
+    const error = await upstreamError(at.client.fetchManifest(path, latest, signal));
     expect(error.message).toContain('not a web address');
   }
 });
