@@ -114,7 +114,11 @@ export class Fill {
 }
 
 async function receive({ body }: BlobTransfer, spool: Spool): Promise<void> {
-  for await (const chunk of body) await spool.write(chunk, spool.prefix);
+  for await (const chunk of body) {
+    if (spool.prefix + chunk.length > spool.size)
+      throw new UpstreamError('protocol', `more than the ${spool.size} bytes of ${spool.digest} arrived`);
+    await spool.write(chunk, spool.prefix);
+  }
   if (spool.prefix !== spool.size)
     throw new UpstreamError(
       'unreachable',

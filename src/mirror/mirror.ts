@@ -6,8 +6,9 @@ import type { Repository } from '../oci/repository.ts';
 import type { BlobStore } from '../store/blob-store.ts';
 import type { Content } from '../store/content.ts';
 import type { Records } from '../store/records.ts';
+import type { Spool } from '../store/spool.ts';
 import { abandonable } from '../upstream/abandonable.ts';
-import type { TagPage, TagQuery } from '../upstream/upstream.ts';
+import { isUpstreamFault, type TagPage, type TagQuery } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
 import type { Fill } from './fill.ts';
 import type { Fills } from './fills.ts';
@@ -56,6 +57,7 @@ export class Mirror {
     try {
       return await upstream.listTags(repository.path, page, signal);
     } catch (error) {
+      if (!isUpstreamFault(error)) throw error;
       const tags = this.#options.records.tags(repository, page.n + 1, page.last);
       if (tags.length === 0) throw error;
       const shown = tags.slice(0, page.n);
@@ -92,7 +94,7 @@ export class Mirror {
       } else if (running) {
         const isOurs = isSame(running.source.repository, repository);
         // What another repository's upstream says, a refusal or nothing, is no answer to this one.
-        const opened = isOurs ? running.opened : running.opened.catch(() => undefined);
+        const opened = isOurs ? running.opened : openedOrNot(running);
         const spool = await abandonable(opened, signal);
         if (!spool && isOurs) return undefined;
         const content = spool?.read();
@@ -109,7 +111,8 @@ export class Mirror {
     const stored = records.blob(digest);
     if (this.#mayHave(source, digest, running)) {
       if (stored && (await store.has(digest, stored.size))) return { size: stored.size, outcome: 'hit' };
-      const spool = running && (await abandonable(running.opened, signal));
+      // What another repository's upstream refuses is no answer here: the proof below asks this one's.
+      const spool = running && (await abandonable(openedOrNot(running), signal));
       if (spool) return { size: spool.size, outcome: 'joined' };
     }
     const size = await this.#prove(source, digest, signal);
@@ -132,6 +135,11 @@ export class Mirror {
     this.#options.log.warn({ digest }, 'the file of a stored blob is gone or cut short; it will be fetched again');
     this.#options.records.deleteBlob(digest);
   }
+}
+
+/** For who only wants to know whether there is something to read. */
+function openedOrNot(fill: Fill): Promise<Spool | undefined> {
+  return fill.opened.catch(() => undefined);
 }
 
 function isSame(one: Repository, other: Repository): boolean {

@@ -9,7 +9,7 @@ export class Slots {
   }
 
   /** Resolves to the function that gives the slot back, once. Rejects with the signal's reason. */
-  acquire(signal: AbortSignal): Promise<() => void> {
+  async acquire(signal: AbortSignal): Promise<() => void> {
     signal.throwIfAborted();
     return new Promise((resolve, reject) => {
       const take = () => {

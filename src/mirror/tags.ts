@@ -1,7 +1,7 @@
 // What a tag means: remembered for a while, confirmed by HEAD after that, and believed longer while nobody can be asked.
 import { formatRepository } from '../oci/repository.ts';
 import type { Records, TagRecord } from '../store/records.ts';
-import { type Resolution, UpstreamError } from '../upstream/upstream.ts';
+import { isUpstreamFault, type Resolution } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
 import type { ManifestAnswer, Manifests } from './manifests.ts';
 import { SingleFlight } from './single-flight.ts';
@@ -44,7 +44,7 @@ export class Tags {
       return await this.#ask(source, tag, cached, patience);
     } catch (error) {
       signal.throwIfAborted();
-      if (!excuses(error)) throw error;
+      if (!isUpstreamFault(error)) throw error;
       this.#options.onStale(source, tag, error);
       return { ...cached.answer, outcome: 'stale' };
     }
@@ -109,10 +109,4 @@ export class Tags {
 function isWithin({ checkedAt }: TagRecord, windowMs: number): boolean {
   const age = Date.now() - checkedAt;
   return age >= 0 && age < windowMs;
-}
-
-/** Whatever kept the upstream from a usable answer; a bug of our own is none of it. */
-function excuses(error: unknown): boolean {
-  const timedOut = error instanceof Error && error.name === 'TimeoutError';
-  return timedOut || error instanceof UpstreamError;
 }

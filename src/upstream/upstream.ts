@@ -30,6 +30,11 @@ export class UpstreamError extends Error {
   }
 }
 
+/** Whether the upstream, or our patience with it, kept an answer away; a bug of our own, or a client that left, is neither. */
+export function isUpstreamFault(error: unknown): boolean {
+  return error instanceof UpstreamError || (error instanceof Error && error.name === 'TimeoutError');
+}
+
 export interface Resolution {
   readonly descriptor: Descriptor;
   /** The body too, where the upstream made us GET it to learn the descriptor. */

@@ -184,6 +184,27 @@ describe('an abort of our own', () => {
     gate.open();
   });
 
+  test('while the request queues for a connection is heard at once', async () => {
+    const gate = new Gate();
+    await using server = await startServer({ holdHeaders: gate });
+    await using scene = openTransport({ connections: 1 });
+    const first = scene.transport.send(get(`${server.url}/first`));
+    first.catch(() => {});
+    await gate.reached;
+    const controller = new AbortController();
+    const queued = scene.transport.send(get(`${server.url}/queued`, { signal: controller.signal }));
+    const limited = scene.transport.send(get(`${server.url}/limited`, { signal: AbortSignal.timeout(100) }));
+    const settled = Promise.allSettled([queued, limited]).then((results) => results.map(({ status }) => status));
+    controller.abort(new Error('the mirror stops'));
+    const opened = new Promise((resolve) => AbortSignal.timeout(1000).addEventListener('abort', resolve));
+    expect(await Promise.race([settled, opened.then(() => 'still queued')])).toEqual(['rejected', 'rejected']);
+    await expect(queued).rejects.toThrow('the mirror stops');
+    expect((await upstreamError(limited)).failure).toBe('timeout');
+    gate.open();
+    expect(await (await first).bytes(100)).toHaveLength(5);
+    expect(server.requests.map(({ path }) => path)).toEqual(['/first']);
+  });
+
   test('before the request sends nothing', async () => {
     await using server = await startServer();
     await using scene = openTransport();
