@@ -44,20 +44,29 @@ export class Layout {
 export async function prepareLayout(cacheDir: string): Promise<Layout> {
   const layout = new Layout(cacheDir);
   try {
+    await mkdir(cacheDir, { recursive: true });
+    await refuseNewerFormat(cacheDir);
     await mkdir(layout.spools, { recursive: true });
     await writeFile(join(cacheDir, 'CACHEDIR.TAG'), cacheDirTag);
   } catch (cause) {
-    const why = (cause as NodeJS.ErrnoException).code ?? String(cause);
-    throw new Error(`cache.dir cannot be written: ${cacheDir}: ${why}; choose another folder or mend its permissions`, {
-      cause,
-    });
-  }
-  const newer = (await readdir(cacheDir)).find((name) => /^v\d+$/.test(name) && Number(name.slice(1)) > formatVersion);
-  if (newer)
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === undefined) throw cause;
     throw new Error(
-      `cache.dir was written by a newer Stillwater: ${cacheDir} holds format ${newer}, this program knows v${formatVersion}; use the newer program or another folder`,
+      `cache.dir cannot be written: ${cacheDir}: ${code}; choose another folder or mend its permissions`,
+      {
+        cause,
+      },
     );
+  }
   return layout;
+}
+
+async function refuseNewerFormat(cacheDir: string): Promise<void> {
+  const newer = (await readdir(cacheDir)).find((name) => /^v\d+$/.test(name) && Number(name.slice(1)) > formatVersion);
+  if (newer === undefined) return;
+  throw new Error(
+    `cache.dir was written by a newer Stillwater: ${cacheDir} holds format ${newer}, this program knows v${formatVersion}; use the newer program or another folder`,
+  );
 }
 
 /** Removes what a process that died left half written. Only the holder of the lock may call it. */
@@ -70,8 +79,12 @@ export async function publish(file: { datasync(): Promise<void> }, from: string,
   await file.datasync();
   const created = await mkdir(dirname(to), { recursive: true });
   await rename(from, to);
-  await syncDir(dirname(to));
-  if (created) await syncDir(dirname(created));
+  // Every folder that got a new entry: that of the file, and those above it that were made for it.
+  const last = created === undefined ? dirname(to) : dirname(created);
+  for (let dir = dirname(to); ; dir = dirname(dir)) {
+    await syncDir(dir);
+    if (dir === last) return;
+  }
 }
 
 async function syncDir(path: string): Promise<void> {

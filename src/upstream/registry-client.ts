@@ -137,7 +137,8 @@ export class RegistryClient implements Upstream {
     const scope = `repository:${path}:pull`;
     const known = await abandonable(authenticator.authorization(scope), ask.signal);
     let response = await transport.send({ ...ask, method, url, authorization: known });
-    if (response.status === 401) {
+    // Only the registry itself may challenge: what we showed would not follow a redirect anyway.
+    if (response.status === 401 && response.url.origin === url.origin) {
       const authorization = await this.#answer(response, scope, known, ask.signal);
       if (authorization !== undefined) response = await transport.send({ ...ask, method, url, authorization });
     }

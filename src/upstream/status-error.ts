@@ -30,7 +30,7 @@ async function registryMessage(response: UpstreamResponse): Promise<string> {
   }
   try {
     const { errors } = JSON.parse(text) as { errors?: { code?: unknown; message?: unknown }[] };
-    text = errors?.map(({ code, message }) => `${code} ${message}`).join(', ') ?? '';
+    text = errors?.map(({ code, message }) => [code, message].filter(Boolean).join(' ')).join(', ') ?? '';
   } catch {
     if (/^\s*</.test(text)) return 'an HTML page';
   }

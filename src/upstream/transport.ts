@@ -2,6 +2,7 @@
 import { getCACertificates } from 'node:tls';
 import { type Dispatcher, EnvHttpProxyAgent, errors } from 'undici';
 import type { Metrics } from '../observe/metrics.ts';
+import { abandonable } from './abandonable.ts';
 import { UpstreamError } from './upstream.ts';
 
 export interface TransportOptions {
@@ -88,7 +89,8 @@ export class Transport {
     const count = (status: string) => metrics.upstreamRequests.inc({ upstream: name, kind: request.kind, status });
     let data: Dispatcher.ResponseData;
     try {
-      data = await this.#dispatcher.request({
+      // undici hears the signal only once the request has a connection; a full pool must not hold up who leaves.
+      const asking = this.#dispatcher.request({
         origin: url.origin,
         path: url.pathname + url.search,
         method: request.method,
@@ -100,7 +102,10 @@ export class Transport {
           ...(authorization !== undefined && { authorization }),
         },
         signal: request.signal,
+        // undici would close the connection after every HEAD.
+        reset: false,
       });
+      data = await abandonable(asking, request.signal);
     } catch (error) {
       count('error');
       throw this.#failure(error, url, request.signal);

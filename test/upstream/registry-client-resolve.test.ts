@@ -110,6 +110,12 @@ test('a request carries a fixed list of headers, whoever asked us', async () => 
     });
 });
 
+test('a HEAD leaves its connection to the next request', async () => {
+  await using at = await scene();
+  await at.client.resolve(path, latest, never);
+  expect(at.upstream.requests[0]?.headers.connection).toBe('keep-alive');
+});
+
 test('an endpoint may have a path of its own', async () => {
   await using upstream = await startFakeUpstream();
   for (const endpoint of [`${upstream.url}/hub`, `${upstream.url}/hub/`]) {
