@@ -47,7 +47,7 @@ describe('a mirror killed in the middle of a fill', { timeout: 60_000 }, () => {
     const whole = await new BlobClient(blob, { content: layer }).done;
     expect(whole).toMatchObject({ status: 200, received: size, contentLength: size, isTrue: true, isComplete: true });
     await mirror.stop();
-    expect(await isCommitted(mirror.cacheDir, layer.digest)).toBe(true);
+    await until('the layer is committed', () => isCommitted(mirror.cacheDir, layer.digest));
     expect(await lyingFiles(mirror.cacheDir)).toEqual([]);
   });
 
@@ -61,8 +61,8 @@ describe('a mirror killed in the middle of a fill', { timeout: 60_000 }, () => {
     const blob = `${mirror.url}/v2/${repository}/blobs/${layer.digest}`;
     await (await fetch(manifest)).text();
     expect(await (await fetch(blob)).text()).toBe('a small layer');
-    // The last byte leaves once it is verified; the commit to disk follows, and only the disk can tell when.
-    await until('the layer is committed', () => isCommitted(mirror.cacheDir, layer.digest));
+    // The last byte leaves once it is verified; the commit and its record follow: the manifest's and the layer's.
+    await until('both are recorded', async () => /^stillwater_cache_blobs 2$/m.test(await mirror.metrics()));
     await mirror.kill();
 
     await upstream.close();
