@@ -25,7 +25,8 @@ export class BlobContent implements Content {
     this.size = size;
   }
 
-  async waitFor(): Promise<number> {
+  async waitFor(_position: number, signal: AbortSignal): Promise<number> {
+    signal.throwIfAborted();
     return this.size;
   }
 
