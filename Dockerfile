@@ -1,5 +1,5 @@
 # The base is an argument, so that an own or an air-gapped Node image does as well.
-ARG NODE_IMAGE=node:24-slim
+ARG NODE_IMAGE=node:26-slim
 
 FROM ${NODE_IMAGE} AS dependencies
 WORKDIR /app

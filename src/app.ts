@@ -1,7 +1,7 @@
 // The composition root: the only file that sees every part. Starts from the ends up, stops from the doors down.
-import { access, constants, readFile } from 'node:fs/promises';
+import { access, constants } from 'node:fs/promises';
 import { probes, type ReadinessCheck } from './admin/probes.ts';
-import { ConfigError } from './config/config-error.ts';
+import { readAuthorities, readKeyPair } from './config/pem.ts';
 import type { Config, UpstreamConfig } from './config/schema.ts';
 import { registryApi } from './http/registry-api.ts';
 import { startServer } from './http/server.ts';
@@ -88,7 +88,8 @@ export async function startApp(config: Config, { warnings }: AppOptions): Promis
     host: config.listen.host,
     port: config.listen.port,
     maxConnections: config.listen.maxConnections,
-    tls: await readTls(config),
+    idleMs: clientIdleMs,
+    tls: await readKeyPair(config.listen.tls),
   });
   opened.defer(() => registry.stop(drainMs));
   const checks: ReadinessCheck[] = [
@@ -96,7 +97,12 @@ export async function startApp(config: Config, { warnings }: AppOptions): Promis
     { name: 'cache', check: () => access(layout.spools, constants.W_OK).then(() => undefined) },
   ];
   const admin =
-    config.admin && (await startServer(probes(metrics, checks), { ...config.admin, maxConnections: adminConnections }));
+    config.admin &&
+    (await startServer(probes(metrics, checks), {
+      ...config.admin,
+      maxConnections: adminConnections,
+      idleMs: clientIdleMs,
+    }));
   log.info({ registry: registry.url, admin: admin?.url, cache: config.cache.dir }, 'listening');
 
   const parts = opened.move();
@@ -119,6 +125,7 @@ export async function startApp(config: Config, { warnings }: AppOptions): Promis
 }
 
 const adminConnections = 1000;
+const clientIdleMs = 120_000;
 
 async function openUpstreams(config: Config, metrics: Metrics): Promise<Upstreams> {
   const clients = await Promise.all(
@@ -129,7 +136,7 @@ async function openUpstreams(config: Config, metrics: Metrics): Promise<Upstream
 
 async function openUpstream(name: string, upstream: UpstreamConfig, metrics: Metrics): Promise<RegistryClient> {
   const endpoint = new URL(upstream.endpoints[0] ?? `https://${name}`);
-  const ca = upstream.caFile === undefined ? undefined : await readPem(`upstreams.${name}.caFile`, upstream.caFile);
+  const ca = await readAuthorities(`upstreams.${name}.caFile`, upstream.caFile);
   const transport = new Transport({
     name,
     connections: upstream.connections,
@@ -149,21 +156,4 @@ async function openUpstream(name: string, upstream: UpstreamConfig, metrics: Met
     credentials: credentials && 'username' in credentials ? credentials : undefined,
   });
   return new RegistryClient({ name, endpoint, answerTimeoutMs, transport, authenticator });
-}
-
-async function readTls({ listen: { tls } }: Config): Promise<{ cert: string; key: string } | undefined> {
-  if (!tls) return undefined;
-  return {
-    cert: await readPem('listen.tls.certFile', tls.certFile),
-    key: await readPem('listen.tls.keyFile', tls.keyFile),
-  };
-}
-
-async function readPem(key: string, path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    const why = (cause as NodeJS.ErrnoException).code ?? String(cause);
-    throw new ConfigError(`${key} cannot be read: ${path}: ${why}; name a PEM file that this user may read`, { cause });
-  }
 }

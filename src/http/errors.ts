@@ -55,12 +55,24 @@ export function errorAnswer(error: unknown, kind?: PullTarget['kind']): ErrorAns
       'UNAVAILABLE',
       'the upstream did not answer in time; try again, or pull from the registry itself',
     );
+  if (isDiskFault(error))
+    return answer(
+      503,
+      'UNAVAILABLE',
+      'the mirror cannot use its disk; its log says why, and the registry itself may answer',
+    );
   return answer(500, 'UNAVAILABLE', 'the mirror failed on this request; its log says why');
 }
 
 /** Whether the log must hear of it: everything else is an answer, not a fault of ours. */
 export function isOurFault(error: unknown): boolean {
-  return errorAnswer(error).status === 500;
+  return isDiskFault(error) || errorAnswer(error).status === 500;
+}
+
+function isDiskFault(error: unknown): boolean {
+  const { code, errstr } = (error ?? {}) as { code?: unknown; errstr?: unknown };
+  if (code === 'ERR_SQLITE_ERROR') return /disk|readonly/.test(String(errstr));
+  return ['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EMFILE', 'ENFILE'].includes(String(code));
 }
 
 function answer(status: number, code: string, message: string, detail: unknown = null): ErrorAnswer {

@@ -13,6 +13,7 @@ import { sendCatalog, sendReferrers, sendTags } from './listings.ts';
 import { sendManifest } from './manifests.ts';
 import { type PullPath, parsePullPath } from './pull-path.ts';
 import { requestLog } from './request-log.ts';
+import { takeTurns } from './turn.ts';
 import { welcome } from './welcome.ts';
 
 export interface RegistryApiOptions {
@@ -24,7 +25,7 @@ export interface RegistryApiOptions {
 
 export function registryApi({ mirror, upstreams, metrics, log }: RegistryApiOptions): Hono<ExchangeEnv> {
   const api = new Hono<ExchangeEnv>();
-  api.use(requestLog(log, metrics));
+  api.use(takeTurns(), requestLog(log, metrics));
   api.get('/', (exchange, next) => (isRoot(exchange) ? welcome(exchange, upstreams.names) : next()));
   api.all('*', (exchange) => {
     exchange.env.outgoing.setHeader('docker-distribution-api-version', 'registry/2.0');

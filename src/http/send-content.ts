@@ -25,6 +25,16 @@ export async function sendContent(
   const buffers = [Buffer.allocUnsafeSlow(length)];
   let draining: Buffer | undefined;
   let drained: Promise<void> = Promise.resolve();
+  let leave = () => {};
+  // Resolves when the kernel has taken the bytes, so that the buffer may be used again.
+  const write = (chunk: Uint8Array) =>
+    new Promise<void>((resolve, reject) => {
+      // node forgets the callback of a write that meets a destroyed connection.
+      leave = () => reject(clientGone.reason);
+      if (clientGone.aborted) leave();
+      else outgoing.write(chunk, (error) => (error ? reject(error) : resolve()));
+    });
+  clientGone.addEventListener('abort', () => leave(), { once: true });
   // Waiting for an upstream is no stall of the client's.
   outgoing.setTimeout(clientIdleMs, () => draining && outgoing.destroy());
   try {
@@ -37,7 +47,7 @@ export async function sendContent(
       if (read === 0) throw new Error(`the file ends at ${position}`);
       await drained;
       draining = free;
-      drained = write(outgoing, free.subarray(0, read)).finally(() => {
+      drained = write(free.subarray(0, read)).finally(() => {
         draining = undefined;
       });
       drained.catch(() => {}); // awaited before the next write
@@ -49,11 +59,4 @@ export async function sendContent(
   } catch {
     outgoing.destroy();
   }
-}
-
-/** Resolves when the kernel has taken the bytes, so that the buffer may be used again. */
-function write(outgoing: ServerResponse, chunk: Uint8Array): Promise<void> {
-  return new Promise((resolve, reject) => {
-    outgoing.write(chunk, (error) => (error ? reject(error) : resolve()));
-  });
 }

@@ -11,6 +11,8 @@ export interface ServerOptions {
   /** PEM texts; without them the server speaks plain HTTP. */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   readonly maxConnections: number;
+  /** A connection on which nothing moves for this long is let go; above the longest wait for an upstream. */
+  readonly idleMs: number;
 }
 
 export interface RunningServer {
@@ -30,16 +32,19 @@ const limits = {
 /** Throws when the address cannot be had, and says which and why. */
 export async function startServer<E extends Env & { Bindings: HttpBindings }>(
   app: Hono<E>,
-  { host, port, tls, maxConnections }: ServerOptions,
+  { host, port, tls, maxConnections, idleMs }: ServerOptions,
 ): Promise<RunningServer> {
   const server = createAdaptorServer({
     fetch: app.fetch,
     overrideGlobalObjects: false,
+    // HTTP/1.0, as load balancers' health checks speak it, has no Host header.
+    hostname: 'localhost',
     ...(tls
       ? { createServer: createTlsServer, serverOptions: { ...limits, ...tls, minVersion: 'TLSv1.2' } }
       : { createServer, serverOptions: limits }),
   }) as Server;
   server.maxConnections = maxConnections;
+  server.timeout = idleMs;
   await listen(server, host, port);
   const scheme = tls ? 'https' : 'http';
   const { port: bound } = server.address() as AddressInfo;

@@ -10,6 +10,9 @@ import type { Source } from '../upstream/upstreams.ts';
 import { linkBlob } from './links.ts';
 import type { Slots } from './slots.ts';
 
+/** Token, redirects and refusals included. */
+const longestAnswerMs = 30_000;
+
 export interface FillOptions {
   readonly source: Source;
   readonly digest: Digest;
@@ -67,7 +70,7 @@ export class Fill {
 
   async #transfer(open: (spool: Spool | undefined) => void, signal: AbortSignal): Promise<void> {
     const { source, digest, records, spools, onSettled } = this.#options;
-    const transfer = await source.upstream.fetchBlob(source.repository.path, digest, signal);
+    const transfer = await this.#answer(signal);
     if (!transfer) {
       onSettled();
       open(undefined);
@@ -75,8 +78,8 @@ export class Fill {
     }
     const size = this.#agreedSize(transfer);
     const spool = await spools.create(digest, size);
-    linkBlob(records, source.repository, digest, size);
     try {
+      linkBlob(records, source.repository, digest, size);
       // An empty blob has no last byte to withhold: it opens when it is proven.
       if (size > 0) open(spool);
       await receive(transfer, spool);
@@ -89,6 +92,20 @@ export class Fill {
       throw error;
     } finally {
       await spool.close();
+    }
+  }
+
+  /** The head of the answer only: a body is bounded by its pauses, not by its length. */
+  async #answer(signal: AbortSignal): Promise<BlobTransfer | undefined> {
+    const { source, digest } = this.#options;
+    const late = setTimeout(
+      () => this.#controller.abort(new DOMException('the upstream did not answer', 'TimeoutError')),
+      longestAnswerMs,
+    );
+    try {
+      return await source.upstream.fetchBlob(source.repository.path, digest, signal);
+    } finally {
+      clearTimeout(late);
     }
   }
 

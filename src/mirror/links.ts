@@ -24,5 +24,5 @@ export function linkBlob(records: Records, repository: Repository, digest: Diges
 /** Digests of manifests are no blobs to a client, although they rest beside them. */
 export function isManifestHere(records: Records, repository: Repository, digest: Digest): boolean {
   const link = records.link(repository, digest);
-  return (link !== undefined && isManifestType(link.mediaType)) || records.blob(digest)?.mediaType !== undefined;
+  return link ? isManifestType(link.mediaType) : records.blob(digest)?.mediaType !== undefined;
 }

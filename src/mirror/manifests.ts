@@ -37,14 +37,15 @@ export class Manifests {
     if (stored && this.#options.records.link(source.repository, digest)) return { manifest: stored, outcome: 'hit' };
     if (stored) return this.#confirm(source, stored, signal);
     const key = `${formatRepository(source.repository)}@${digest}`;
-    const { value, joined } = await this.#fetches.do(key, signal, () => this.fetch(source, { digest }));
+    const { value, joined } = await this.#fetches.do(key, signal, (bound) => this.fetch(source, { digest }, bound));
     return value && { manifest: value, outcome: joined ? 'joined' : 'miss' };
   }
 
   /** Fetches and stores, whatever the cache holds. */
-  async fetch(source: Source, reference: Reference): Promise<Manifest | undefined> {
+  async fetch(source: Source, reference: Reference, bound: AbortSignal): Promise<Manifest | undefined> {
     const { upstream, repository } = source;
-    const manifest = await upstream.fetchManifest(repository.path, reference, this.#options.stopping);
+    const signal = AbortSignal.any([this.#options.stopping, bound]);
+    const manifest = await upstream.fetchManifest(repository.path, reference, signal);
     if (manifest) await this.store(repository, manifest);
     return manifest;
   }

@@ -3,19 +3,29 @@ import { abandonable } from '../upstream/abandonable.ts';
 
 export class SingleFlight<T> {
   readonly #running = new Map<string, Promise<T>>();
+  readonly #longestMs: number;
+
+  /** By default a token, a HEAD and a GET fit in, each with its redirects. */
+  constructor(longestMs = 30_000) {
+    this.#longestMs = longestMs;
+  }
 
   /**
-   * `joined` tells whether the work had been started by somebody else. The work must not depend on any one caller:
-   * it gets no signal, so it bounds itself; a caller that leaves only stops waiting.
+   * `joined` tells whether the work had been started by somebody else. The work does not depend on any one caller, who
+   * only stops waiting; its own signal ends it, so that an upstream that drips cannot hold the key.
    */
-  async do(key: string, signal: AbortSignal, work: () => Promise<T>): Promise<{ value: T; joined: boolean }> {
+  async do(
+    key: string,
+    signal: AbortSignal,
+    work: (bound: AbortSignal) => Promise<T>,
+  ): Promise<{ value: T; joined: boolean }> {
     const running = this.#running.get(key);
     const flight = running ?? this.#start(key, work);
     return { value: await abandonable(flight, signal), joined: running !== undefined };
   }
 
-  #start(key: string, work: () => Promise<T>): Promise<T> {
-    const flight = work().finally(() => this.#running.delete(key));
+  #start(key: string, work: (bound: AbortSignal) => Promise<T>): Promise<T> {
+    const flight = work(AbortSignal.timeout(this.#longestMs)).finally(() => this.#running.delete(key));
     flight.catch(() => {}); // whoever still waits hears of it
     this.#running.set(key, flight);
     return flight;

@@ -65,7 +65,9 @@ export class Tags {
     signal: AbortSignal,
   ): Promise<ManifestAnswer | undefined> {
     const key = `${formatRepository(source.repository)}:${tag}`;
-    const { value, joined } = await this.#asking.do(key, signal, () => this.#revalidate(source, tag, cached));
+    const { value, joined } = await this.#asking.do(key, signal, (bound) =>
+      this.#revalidate(source, tag, { cached, bound }),
+    );
     return value && joined && value.outcome === 'miss' ? { ...value, outcome: 'joined' } : value;
   }
 
@@ -73,11 +75,15 @@ export class Tags {
    * HEAD first: on Docker Hub it costs nothing. The record moves only once the manifest it names is stored, so that a
    * limit or an outage between the two requests leaves the old answer whole.
    */
-  async #revalidate(source: Source, tag: string, cached: Cached | undefined): Promise<ManifestAnswer | undefined> {
+  async #revalidate(
+    source: Source,
+    tag: string,
+    { cached, bound }: { cached: Cached | undefined; bound: AbortSignal },
+  ): Promise<ManifestAnswer | undefined> {
     const { records, stopping } = this.#options;
     const { upstream, repository } = source;
-    const resolution = await upstream.resolve(repository.path, { tag }, stopping);
-    const answer = resolution && (await this.#bring(source, resolution, cached));
+    const resolution = await upstream.resolve(repository.path, { tag }, AbortSignal.any([stopping, bound]));
+    const answer = resolution && (await this.#bring(source, resolution, { cached, bound }));
     if (answer) records.putTag(repository, tag, { digest: answer.manifest.descriptor.digest, checkedAt: Date.now() });
     else records.deleteTag(repository, tag);
     return answer;
@@ -86,7 +92,7 @@ export class Tags {
   async #bring(
     source: Source,
     resolution: Resolution,
-    cached: Cached | undefined,
+    { cached, bound }: { cached: Cached | undefined; bound: AbortSignal },
   ): Promise<ManifestAnswer | undefined> {
     const { manifests } = this.#options;
     const { digest } = resolution.descriptor;
@@ -100,7 +106,7 @@ export class Tags {
       await manifests.store(source.repository, stored);
       return { manifest: stored, outcome: 'revalidated' };
     }
-    const manifest = await manifests.fetch(source, { digest });
+    const manifest = await manifests.fetch(source, { digest }, bound);
     return manifest && { manifest, outcome: 'miss' };
   }
 }

@@ -19,7 +19,8 @@ export class BlobStore {
   async open(digest: Digest, size: number): Promise<BlobContent | undefined> {
     const file = await this.#openFile(digest);
     if (!file) return undefined;
-    if ((await file.stat()).size === size) return new BlobContent(file, size);
+    const found = await file.stat().catch(() => undefined);
+    if (found?.size === size) return new BlobContent(file, size);
     await file.close();
     return undefined;
   }

@@ -71,7 +71,8 @@ async function refuseNewerFormat(cacheDir: string): Promise<void> {
 
 /** Removes what a process that died left half written. Only the holder of the lock may call it. */
 export async function clearSpools(layout: Layout): Promise<void> {
-  for (const name of await readdir(layout.spools)) await rm(join(layout.spools, name), { force: true });
+  for (const name of await readdir(layout.spools))
+    await rm(join(layout.spools, name), { force: true, recursive: true });
 }
 
 /** Moves a complete file to its final name so that a power loss leaves either nothing or all of it. */

@@ -42,8 +42,8 @@ export class Records {
 
   constructor(path: string) {
     this.#database = openDatabase(path);
-    this.#statements = prepare(this.#database);
-    const totals = this.#statements.totals.get() as { bytes: number; blobs: number };
+    this.#statements = usable(path, () => prepare(this.#database));
+    const totals = usable(path, () => this.#statements.totals.get()) as { bytes: number; blobs: number };
     this.#bytes = totals.bytes;
     this.#blobs = totals.blobs;
   }
@@ -134,15 +134,27 @@ export class Records {
       work();
       this.#database.exec('COMMIT');
     } catch (error) {
-      this.#database.exec('ROLLBACK');
+      // A full disk has made SQLite roll back by itself.
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
       throw error;
     }
   }
 }
 
+function usable<T>(path: string, use: () => T): T {
+  try {
+    return use();
+  } catch (cause) {
+    throw new Error(
+      `the index cannot be read: ${path}: ${(cause as Error).message}; move it away together with the blobs folder beside it: everything is fetched again`,
+      { cause },
+    );
+  }
+}
+
 function openDatabase(path: string): DatabaseSync {
-  const database = new DatabaseSync(path);
-  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
+  const database = usable(path, () => new DatabaseSync(path));
+  usable(path, () => database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;'));
   const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number };
   if (version > schemaVersion) {
     database.close();

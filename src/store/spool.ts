@@ -41,7 +41,12 @@ export class Spool {
   static async create(layout: Layout, verifier: Verifier, digest: Digest, size: number): Promise<Spool> {
     const path = layout.spool(digest, randomUUID());
     const file = await open(path, 'wx+');
-    return new Spool(digest, size, path, file, verifier.follow(path, digestAlgorithm(digest)));
+    try {
+      return new Spool(digest, size, path, file, verifier.follow(path, digestAlgorithm(digest)));
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
   }
 
   private constructor(digest: Digest, size: number, path: string, file: FileHandle, following: Following) {

@@ -1,6 +1,6 @@
 // A registry spoken to over the distribution protocol, one endpoint of it.
 import { type Digest, digestAlgorithm, digestOf, parseDigest } from '../oci/digest.ts';
-import { type Manifest, manifestMediaType, maxManifestBytes } from '../oci/manifest.ts';
+import { type Manifest, manifestChildren, manifestMediaType, maxManifestBytes } from '../oci/manifest.ts';
 import { bareMediaType, manifestAccept, mediaTypes } from '../oci/media-types.ts';
 import { formatReference, type Reference } from '../oci/reference.ts';
 import { abandonable } from './abandonable.ts';
@@ -85,7 +85,7 @@ export class RegistryClient implements Upstream {
 
   async proveBlob(path: string, digest: Digest, signal: AbortSignal): Promise<number | undefined> {
     const headers = { range: 'bytes=0-0' };
-    const response = await this.#ask(path, `blobs/${digest}`, { kind: 'blob', signal, headers });
+    const response = await this.#ask(path, `blobs/${digest}`, { kind: 'proof', signal, headers });
     const total = /^bytes (?:0-0|\*)\/(\d+)$/.exec(response.header('content-range') ?? '')?.[1];
     if ((response.status === 206 || response.status === 416) && total !== undefined) {
       response.discard();
@@ -121,10 +121,17 @@ export class RegistryClient implements Upstream {
     const response = await this.#ask(path, `referrers/${digest}${query}`, { kind: 'referrers', signal });
     if (!(await this.#found(response, `the referrers of ${digest} in ${path}`))) return undefined;
     // ghcr.io sends people to a web page here: not an index means not supported.
-    if (bareMediaType(response.header('content-type') ?? '') === mediaTypes.ociIndex)
-      return response.bytes(maxManifestBytes);
-    response.discard();
-    return undefined;
+    if (bareMediaType(response.header('content-type') ?? '') !== mediaTypes.ociIndex) {
+      response.discard();
+      return undefined;
+    }
+    const bytes = await response.bytes(maxManifestBytes);
+    try {
+      manifestChildren(bytes, mediaTypes.ociIndex);
+    } catch (cause) {
+      throw this.#lie(`referrers of ${digest} in ${path} that are no index`, cause);
+    }
+    return bytes;
   }
 
   close(): Promise<void> {
@@ -177,8 +184,8 @@ export class RegistryClient implements Upstream {
     return false;
   }
 
-  #lie(what: string): UpstreamError {
-    return new UpstreamError('protocol', `upstream ${this.name} gave ${what}`);
+  #lie(what: string, cause?: unknown): UpstreamError {
+    return new UpstreamError('protocol', `upstream ${this.name} gave ${what}`, { cause });
   }
 }
 

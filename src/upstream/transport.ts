@@ -18,7 +18,7 @@ export interface TransportOptions {
 }
 
 export interface UpstreamRequest {
-  readonly kind: 'manifest' | 'blob' | 'tags' | 'referrers' | 'token';
+  readonly kind: 'manifest' | 'blob' | 'proof' | 'tags' | 'referrers' | 'token';
   readonly method: 'GET' | 'HEAD';
   readonly url: URL;
   /** Sent to this URL's origin only. */
@@ -45,13 +45,15 @@ const redirectStatuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 
 export class Transport {
   readonly #options: TransportOptions;
-  readonly #dispatcher: Dispatcher;
+  /** Apart, so that transfers that take every connection cannot hold up a manifest or a token. */
+  readonly #transfers: Dispatcher;
+  readonly #questions: Dispatcher;
 
   constructor(options: TransportOptions) {
     this.#options = options;
     const tls = options.ca === undefined ? {} : { ca: [...getCACertificates('default'), options.ca] };
-    this.#dispatcher = new EnvHttpProxyAgent({
-      connections: options.connections,
+    const questions = Math.ceil(options.connections / 4);
+    const pool = {
       connect: { ...tls, timeout: options.connectTimeoutMs },
       requestTls: { ...tls, timeout: options.connectTimeoutMs },
       headersTimeout: options.headersTimeoutMs,
@@ -59,7 +61,13 @@ export class Transport {
       maxHeaderSize: 32 * 1024,
       // One stream a connection: HTTP/2 would put all blobs of a registry behind one flow-control window.
       allowH2: false,
-    });
+    };
+    try {
+      this.#transfers = new EnvHttpProxyAgent({ ...pool, connections: Math.max(1, options.connections - questions) });
+      this.#questions = new EnvHttpProxyAgent({ ...pool, connections: questions });
+    } catch (cause) {
+      throw new Error('HTTP_PROXY or HTTPS_PROXY cannot be used: write it as http://proxy.example:3128', { cause });
+    }
   }
 
   /** Follows redirects. Any status comes back; only a request without an answer throws `UpstreamError`. */
@@ -81,7 +89,7 @@ export class Transport {
   }
 
   async close(): Promise<void> {
-    await this.#dispatcher.destroy();
+    await Promise.all([this.#transfers.destroy(), this.#questions.destroy()]);
   }
 
   async #exchange(request: UpstreamRequest, url: URL, authorization: string | undefined): Promise<UpstreamResponse> {
@@ -90,7 +98,8 @@ export class Transport {
     let data: Dispatcher.ResponseData;
     try {
       // undici hears the signal only once the request has a connection; a full pool must not hold up who leaves.
-      const asking = this.#dispatcher.request({
+      const dispatcher = request.kind === 'blob' ? this.#transfers : this.#questions;
+      const asking = dispatcher.request({
         origin: url.origin,
         path: url.pathname + url.search,
         method: request.method,

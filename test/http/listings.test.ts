@@ -157,7 +157,7 @@ describe('referrers', () => {
     const index = {
       schemaVersion: 2,
       mediaType: mediaTypes.ociIndex,
-      manifests: [{ artifactType: 'application/one' }],
+      manifests: [{ mediaType: mediaTypes.ociManifest, digest, size: 2, artifactType: 'application/one' }],
     };
     at.upstream.faults.add({ kind: 'referrers' }, { body: JSON.stringify(index) });
     const filtered = await at.ask(`/v2/${name}/referrers/${digest}?artifactType=application/one`);

@@ -13,7 +13,7 @@ import { Gate } from '../support/gate.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { ask, sendRaw } from './start-registry.ts';
 
-const local = { host: '127.0.0.1', port: 0, maxConnections: 100 };
+const local = { host: '127.0.0.1', port: 0, idleMs: 120_000, maxConnections: 100 };
 
 function app(gate?: Gate) {
   const hono = new Hono<{ Bindings: HttpBindings }>();
@@ -85,7 +85,7 @@ describe('a listening server', () => {
 
   test('takes no more connections than it may', async () => {
     const gate = new Gate();
-    const server = await startServer(app(gate), { ...local, maxConnections: 1 });
+    const server = await startServer(app(gate), { ...local, idleMs: 120_000, maxConnections: 1 });
     const first = ask(server.url, '/');
     await gate.reached;
     await expect(ask(server.url, '/')).rejects.toThrow();

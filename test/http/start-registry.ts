@@ -29,7 +29,12 @@ export interface StartedRegistry extends AsyncDisposable {
 export async function startRegistry(options: StartMirrorOptions): Promise<StartedRegistry> {
   await using opened = new AsyncDisposableStack();
   const mirror = opened.use(await startMirror(options));
-  const server = await startServer(registryApi(mirror), { host: '127.0.0.1', port: 0, maxConnections: 1000 });
+  const server = await startServer(registryApi(mirror), {
+    host: '127.0.0.1',
+    port: 0,
+    idleMs: 120_000,
+    maxConnections: 1000,
+  });
   opened.defer(() => server.stop(0));
   const all = opened.move();
   return {
