@@ -9,7 +9,7 @@ import { OciError } from '../oci/errors.ts';
 import { mediaTypes } from '../oci/media-types.ts';
 import { formatRepository } from '../oci/repository.ts';
 import type { Source } from '../upstream/upstreams.ts';
-import { answerSignal, type Exchange, matchesEtag, outcomeHeaders } from './exchange.ts';
+import { beforeAnswer, type Exchange, matchesEtag, outcomeHeaders } from './exchange.ts';
 import { sendContent } from './send-content.ts';
 
 export async function sendBlob(
@@ -19,13 +19,13 @@ export async function sendBlob(
   digest: Digest,
 ): Promise<Response> {
   if (exchange.req.method === 'HEAD') {
-    const stat = await mirror.statBlob(source, digest, answerSignal(exchange, source));
+    const stat = await beforeAnswer(exchange, source, (signal) => mirror.statBlob(source, digest, signal));
     if (!stat) throw blobUnknown(source, digest);
     exchange.set('outcome', stat.outcome);
     const { status, headers } = blobHead(exchange, digest, stat.size, stat.outcome);
     return exchange.body(null, status, headers);
   }
-  const answer = await mirror.openBlob(source, digest, answerSignal(exchange, source));
+  const answer = await beforeAnswer(exchange, source, (signal) => mirror.openBlob(source, digest, signal));
   if (!answer) throw blobUnknown(source, digest);
   const { content, outcome } = answer;
   exchange.set('outcome', outcome);

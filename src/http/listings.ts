@@ -5,7 +5,7 @@ import { OciError } from '../oci/errors.ts';
 import { mediaTypes } from '../oci/media-types.ts';
 import { formatRepository } from '../oci/repository.ts';
 import type { Source } from '../upstream/upstreams.ts';
-import { answerSignal, type Exchange } from './exchange.ts';
+import { beforeAnswer, type Exchange } from './exchange.ts';
 import type { PullPath } from './pull-path.ts';
 
 const pageSize = 1000;
@@ -20,11 +20,8 @@ export async function sendTags(
   const { n, last } = page(path.query);
   // "n may be zero": an empty list, and no link to a next one (distribution-spec, listing tags).
   if (n === 0) return exchange.json({ name, tags: [] });
-  const listed = await mirror.listTags(
-    source,
-    { n, ...(last !== undefined && { last }) },
-    answerSignal(exchange, source),
-  );
+  const query = { n, ...(last !== undefined && { last }) };
+  const listed = await beforeAnswer(exchange, source, (signal) => mirror.listTags(source, query, signal));
   if (!listed)
     throw new OciError('NAME_UNKNOWN', `${formatRepository(source.repository)} does not exist upstream, or is private`);
   if (listed.last !== undefined) exchange.header('link', nextLink(exchange, path, n, listed.last));
@@ -39,7 +36,9 @@ export async function sendReferrers(
 ): Promise<Response> {
   const artifactType = path.query.get('artifactType') ?? undefined;
   const { upstream, repository } = source;
-  const index = await upstream.fetchReferrers(repository.path, digest, artifactType, answerSignal(exchange, source));
+  const index = await beforeAnswer(exchange, source, (signal) =>
+    upstream.fetchReferrers(repository.path, digest, artifactType, signal),
+  );
   // 404 here says "no referrers API", and clients go on to the tag schema by themselves.
   if (!index)
     throw new OciError('MANIFEST_UNKNOWN', `${upstream.name} tells no referrers of ${digest}; the referrers tag may`);

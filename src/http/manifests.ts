@@ -6,7 +6,7 @@ import { OciError } from '../oci/errors.ts';
 import { formatReference, type Reference } from '../oci/reference.ts';
 import { formatRepository } from '../oci/repository.ts';
 import type { Source } from '../upstream/upstreams.ts';
-import { answerSignal, type Exchange, matchesEtag, outcomeHeaders } from './exchange.ts';
+import { beforeAnswer, type Exchange, matchesEtag, outcomeHeaders } from './exchange.ts';
 
 export async function sendManifest(
   exchange: Exchange,
@@ -14,7 +14,7 @@ export async function sendManifest(
   source: Source,
   reference: Reference,
 ): Promise<Response> {
-  const answer = await mirror.getManifest(source, reference, answerSignal(exchange, source));
+  const answer = await beforeAnswer(exchange, source, (signal) => mirror.getManifest(source, reference, signal));
   if (!answer) throw manifestUnknown(source, reference);
   exchange.set('outcome', answer.outcome);
   const { descriptor, bytes } = answer.manifest;
