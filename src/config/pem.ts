@@ -27,7 +27,11 @@ export async function readKeyPair(
     cert: await readPem('listen.tls.certFile', certFile),
     key: await readPem('listen.tls.keyFile', keyFile),
   };
-  tryOut(`listen.tls cannot be used: ${certFile} with ${keyFile}`, () => createSecureContext(pair));
+  tryOut(`listen.tls cannot be used: ${certFile} with ${keyFile}`, () => {
+    // OpenSSL takes an empty text for none at all, and would serve nothing without a word.
+    if (!pair.cert.trim() || !pair.key.trim()) throw new Error('a file is empty');
+    createSecureContext(pair);
+  });
   return pair;
 }
 
