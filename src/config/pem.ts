@@ -13,7 +13,11 @@ export interface KeyPair {
 export async function readAuthorities(key: string, path: string | undefined): Promise<string | undefined> {
   if (path === undefined) return undefined;
   const pem = await readPem(key, path);
-  tryOut(`${key} cannot be used: ${path}`, () => new X509Certificate(pem));
+  tryOut(`${key} cannot be used: ${path}`, () => {
+    // X509Certificate reads the first of a bundle only.
+    const bundle = pem.split(/(?=-----BEGIN )/).filter((block) => block.startsWith('-----BEGIN '));
+    for (const block of bundle.length > 0 ? bundle : [pem]) new X509Certificate(block);
+  });
   return pem;
 }
 

@@ -155,10 +155,11 @@ function usable<T>(path: string, use: () => T): T {
 function openDatabase(path: string): DatabaseSync {
   const database = usable(path, () => new DatabaseSync(path));
   const version = usable(path, () => {
-    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
     const { user_version } = database.prepare('PRAGMA user_version').get() as { user_version: number };
     const { tables } = database.prepare('SELECT count(*) AS tables FROM sqlite_schema').get() as { tables: number };
     if (user_version === 0 && tables > 0) throw new Error('it is a database of another program');
+    // Only now: it changes the file, and a refused one stays as it was.
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
     return user_version;
   });
   if (version > schemaVersion) {

@@ -25,6 +25,9 @@ beforeAll(async () => {
   await writeFile(file('torn.crt'), (await readFile(file('ours.crt'), 'utf8')).slice(0, 200));
   await writeFile(file('bytes'), Buffer.from([0x30, 0x82, 0x00, 0xff, 0xfe]));
   await writeFile(file('empty'), '');
+  const [ours, other] = await Promise.all([readFile(file('ours.crt'), 'utf8'), readFile(file('other.crt'), 'utf8')]);
+  await writeFile(file('bundle.crt'), `# two authorities\n${ours}# and the other\n${other}`);
+  await writeFile(file('half.crt'), `${ours}-----BEGIN CERTIFICATE-----\nbm9uZQ==\n-----END CERTIFICATE-----\n`);
 });
 afterAll(() => dir.remove());
 
@@ -105,9 +108,16 @@ describe('authorities', () => {
     expect(await readAuthorities(key, undefined)).toBeUndefined();
   });
 
-  test.each(['junk', 'torn.crt', 'ours.key', 'bytes', 'empty'])('in %s are refused by their key', async (name) => {
-    expectOneLine(await configError(readAuthorities(key, file(name))), `${key} cannot be used: ${file(name)}: `);
+  test('may be several in one file, with words between them', async () => {
+    expect(await readAuthorities(key, file('bundle.crt'))).toContain('# and the other');
   });
+
+  test.each(['junk', 'torn.crt', 'half.crt', 'ours.key', 'bytes', 'empty'])(
+    'in %s are refused by their key',
+    async (name) => {
+      expectOneLine(await configError(readAuthorities(key, file(name))), `${key} cannot be used: ${file(name)}: `);
+    },
+  );
 
   test('in a missing file are refused with the reason', async () => {
     const error = await configError(readAuthorities(key, file('nowhere.crt')));

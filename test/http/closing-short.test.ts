@@ -1,11 +1,11 @@
 // After the first byte of a body the only error is to close short of Content-Length, read here from the raw connection.
-import { readdirSync, readlinkSync } from 'node:fs';
 import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { digestFor, filled } from '../mirror/start-mirror.ts';
 import { BlobClient } from '../support/blob-client.ts';
 import type { FaultEffect } from '../support/faults.ts';
 import { Gate } from '../support/gate.ts';
+import { openFiles } from '../support/open-files.ts';
 import { contentOf, type ServedContent } from '../support/served-content.ts';
 import { until } from '../support/until.ts';
 import { type Scene, scene, sendRaw } from './start-registry.ts';
@@ -21,18 +21,6 @@ async function sceneWithBlob(): Promise<Scene & { readonly blob: ServedContent; 
 
 function get(at: Scene, path: string, headers = ''): Promise<string> {
   return sendRaw(at.registry.url, `GET ${path} HTTP/1.1\r\nHost: mirror\r\n${headers}\r\n`);
-}
-
-/** Files of the cache that this process holds open, without the index and the lock. */
-function openFiles({ registry: { mirror } }: Scene): string[] {
-  return readdirSync('/proc/self/fd').flatMap((fd) => {
-    try {
-      const path = readlinkSync(`/proc/self/fd/${fd}`);
-      return path.startsWith(mirror.dir) && /\/(blobs|spools)\//.test(path) ? [path] : [];
-    } catch {
-      return []; // closed since it was listed
-    }
-  });
 }
 
 describe('a body that goes wrong', () => {
@@ -97,7 +85,7 @@ describe('a client that hangs up in the middle', () => {
       () => new BlobClient(`${at.registry.url}${at.path}`, { content: at.blob }),
     );
     await Promise.all(clients.map((client) => client.firstByte));
-    expect(openFiles(at).length).toBeGreaterThan(0);
+    expect(openFiles(at.registry.mirror.dir).length).toBeGreaterThan(0);
     for (const client of clients) client.hangUp();
     const { logLines } = at.registry.mirror;
     await until('five lines', () => logLines.length === 5);
@@ -105,7 +93,7 @@ describe('a client that hangs up in the middle', () => {
     const fill = filled(at.registry.mirror, digestFor(at.blob));
     gate.open();
     expect(await fill).toBeUndefined();
-    await until('no open files', () => openFiles(at).length === 0);
+    await until('no open files', () => openFiles(at.registry.mirror.dir).length === 0);
     expect(at.upstream.count()).toBe(1);
     expect((await at.ask(at.path)).headers['cache-status']).toBe('stillwater; hit');
   });
@@ -118,9 +106,9 @@ describe('a client that hangs up in the middle', () => {
     await filled(at.registry.mirror, digestFor(blob));
     const client = new BlobClient(url, { content: blob, bytesPerSecond: 1 });
     await client.firstByte;
-    expect(openFiles(at)).toHaveLength(1);
+    expect(openFiles(at.registry.mirror.dir)).toHaveLength(1);
     client.hangUp();
-    await until('no open files', () => openFiles(at).length === 0);
+    await until('no open files', () => openFiles(at.registry.mirror.dir).length === 0);
     expect(at.registry.mirror.logLines.filter(({ level }) => Number(level) > 30)).toEqual([]);
   });
 

@@ -1,6 +1,5 @@
 // Clients that hang up or stall in a body: nothing of theirs stays open, and the next client notices nothing.
 import { once } from 'node:events';
-import { readdirSync, readlinkSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { registryApi } from '../../src/http/registry-api.ts';
@@ -9,6 +8,7 @@ import { digestFor, filled, type StartedMirror, spoolFiles, startMirror } from '
 import { manifestOf, mediaTypes } from '../support/fake-image.ts';
 import { startFakeUpstream } from '../support/fake-upstream.ts';
 import { Gate } from '../support/gate.ts';
+import { openFiles } from '../support/open-files.ts';
 import type { ServedContent } from '../support/served-content.ts';
 import { until } from '../support/until.ts';
 import { ask, type Scene, scene } from './start-registry.ts';
@@ -30,18 +30,6 @@ afterEach(() => {
   process.off('unhandledRejection', onUnhandled);
   expect(unhandled).toEqual([]);
 });
-
-/** Files of the cache that this process holds open, without the index and the lock. */
-function openFiles({ dir }: StartedMirror): string[] {
-  return readdirSync('/proc/self/fd').flatMap((fd) => {
-    try {
-      const path = readlinkSync(`/proc/self/fd/${fd}`);
-      return path.startsWith(dir) && /\/(blobs|spools)\//.test(path) ? [path] : [];
-    } catch {
-      return []; // closed since it was listed
-    }
-  });
-}
 
 function sendGet(url: string, path: string): Socket {
   const { hostname, port } = new URL(url);
@@ -81,7 +69,7 @@ describe('a crowd that hangs up after its first bytes', () => {
     await expectWhole(at, path, blob);
     await filled(mirror, digestFor(blob));
     for (let round = 0; round < rounds; round++) await crowdHangsUp(at, path);
-    await until('no open files', () => openFiles(mirror).length === 0, { timeoutMs: 10_000 });
+    await until('no open files', () => openFiles(mirror.dir).length === 0, { timeoutMs: 10_000 });
     await until('a line each', () => mirror.logLines.length === 1 + crowd * rounds);
     await expectWhole(at, path, blob);
     expect(faultsLogged(mirror)).toEqual([]);
@@ -103,7 +91,7 @@ describe('a crowd that hangs up after its first bytes', () => {
       await crowdHangsUp(at, path);
       expect(await fill).toBeUndefined();
       held.remove();
-      await until('no open files', () => openFiles(mirror).length === 0, { timeoutMs: 10_000 });
+      await until('no open files', () => openFiles(mirror.dir).length === 0, { timeoutMs: 10_000 });
       expect(await spoolFiles(mirror)).toEqual([]);
       await expectWhole(at, path, blob);
     }

@@ -1,9 +1,9 @@
 // Several requests sent at once over one connection: answered in order, and only the first in line holds anything.
 import { once } from 'node:events';
-import { readdirSync, readlinkSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { expect, test, vi } from 'vitest';
 import { digestFor, filled } from '../mirror/start-mirror.ts';
+import { openFiles } from '../support/open-files.ts';
 import { holdsAt, type ServedContent } from '../support/served-content.ts';
 import { until } from '../support/until.ts';
 import { type Scene, scene } from './start-registry.ts';
@@ -19,18 +19,6 @@ function open({ registry }: Scene): Socket {
 
 function gets(blobs: readonly ServedContent[]): string {
   return blobs.map(({ digest }) => `GET /v2/${name}/blobs/${digest} HTTP/1.1\r\nHost: mirror\r\n\r\n`).join('');
-}
-
-/** Files of the cache that this process holds open, without the index and the lock. */
-function openFiles({ registry: { mirror } }: Scene): string[] {
-  return readdirSync('/proc/self/fd').flatMap((fd) => {
-    try {
-      const path = readlinkSync(`/proc/self/fd/${fd}`);
-      return path.startsWith(mirror.dir) && /\/(blobs|spools)\//.test(path) ? [path] : [];
-    } catch {
-      return []; // closed since it was listed
-    }
-  });
 }
 
 interface Parsed {
@@ -60,7 +48,7 @@ async function largeStoredBlob(at: Scene): Promise<ServedContent> {
   const blob = await at.upstream.addGeneratedBlob(name, { size: large, seed: 1 });
   expect((await at.ask(`/v2/${name}/blobs/${blob.digest}`)).isComplete).toBe(true);
   await filled(at.registry.mirror, digestFor(blob));
-  await until('no open files', () => openFiles(at).length === 0);
+  await until('no open files', () => openFiles(at.registry.mirror.dir).length === 0);
   return blob;
 }
 
@@ -90,7 +78,7 @@ test.each(['cold', 'stored'])(
       expect(body).toHaveLength(blob.size);
       expect(holdsAt(blob, 0, body)).toBe(true);
     }
-    await until('no open files', () => openFiles(at).length === 0);
+    await until('no open files', () => openFiles(at.registry.mirror.dir).length === 0);
   },
 );
 
@@ -104,10 +92,10 @@ test('ten large blobs for a client that reads nothing hold one file, and none on
   await once(socket, 'readable');
   // The ten came in one piece: what an answer to somebody else leaves time for, they had time for.
   expect((await at.ask('/v2/')).status).toBe(200);
-  expect(openFiles(at)).toHaveLength(1);
+  expect(openFiles(at.registry.mirror.dir)).toHaveLength(1);
   expect(opened).toHaveBeenCalledTimes(1);
   socket.destroy();
-  await until('no open files', () => openFiles(at).length === 0);
+  await until('no open files', () => openFiles(at.registry.mirror.dir).length === 0);
   expect((await at.ask(`/v2/${name}/blobs/${blob.digest}`)).isComplete).toBe(true);
   expect(opened).toHaveBeenCalledTimes(2);
   const logged = await until('the lines', () => at.registry.mirror.logLines.length >= lines + 3 && lines + 3);
@@ -122,7 +110,7 @@ test('a client that takes its ten large blobs gets one file opened after the oth
   const socket = open(at);
   socket.on('data', (chunk: Buffer) => {
     received += chunk.length;
-    most = Math.max(most, openFiles(at).length);
+    most = Math.max(most, openFiles(at.registry.mirror.dir).length);
   });
   const closed = once(socket, 'close');
   socket.write(gets(Array.from({ length: 10 }, () => blob)));
@@ -131,5 +119,5 @@ test('a client that takes its ten large blobs gets one file opened after the oth
   expect(received).toBeGreaterThan(10 * large);
   // The file of an answer that has just ended may still be closing.
   expect(most).toBeLessThanOrEqual(2);
-  await until('no open files', () => openFiles(at).length === 0);
+  await until('no open files', () => openFiles(at.registry.mirror.dir).length === 0);
 });

@@ -1,8 +1,8 @@
 // Work that takes too long or breaks half-way: it ends by itself, and leaves its key, its file and its place free.
-import { readdirSync, readlinkSync } from 'node:fs';
 import { describe, expect, test, vi } from 'vitest';
 import { SingleFlight } from '../../src/mirror/single-flight.ts';
 import { startFakeUpstream } from '../support/fake-upstream.ts';
+import { openFiles } from '../support/open-files.ts';
 import { until } from '../support/until.ts';
 import { aborted, digestFor, filled, patient, readAll, spoolFiles, startMirror } from './start-mirror.ts';
 
@@ -51,18 +51,6 @@ describe('a flight', () => {
   });
 });
 
-/** Spools that this process holds open. */
-function openSpools(dir: string): string[] {
-  return readdirSync('/proc/self/fd').flatMap((fd) => {
-    try {
-      const path = readlinkSync(`/proc/self/fd/${fd}`);
-      return path.startsWith(dir) && path.includes('/spools/') ? [path] : [];
-    } catch {
-      return []; // closed since it was listed
-    }
-  });
-}
-
 test('a fill whose link cannot be written leaves no spool, tells its client why, and the next one fills', async () => {
   await using upstream = await startFakeUpstream();
   await using at = await startMirror({ upstreams: { 'docker.io': upstream }, maxFills: 1 });
@@ -74,7 +62,7 @@ test('a fill whose link cannot be written leaves no spool, tells its client why,
   });
   await expect(at.mirror.openBlob(at.source(name), digest, patient)).rejects.toBe(full);
   await filled(at, digest);
-  await until('no open spool', () => openSpools(at.dir).length === 0);
+  await until('no open spool', () => openFiles(at.dir).length === 0);
   expect(await spoolFiles(at)).toEqual([]);
   expect(at.records.blob(digest)).toBeUndefined();
   writing.mockRestore();

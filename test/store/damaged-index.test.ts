@@ -85,7 +85,9 @@ test.each([
   await using dir = await tempDir('index');
   const path = join(dir.path, 'index.sqlite');
   writeForeign(path, sql);
+  const before = await readFile(path);
   expect(failureOf(path).message).toContain(path);
+  expect(await readFile(path)).toEqual(before);
 });
 
 test('a directory in its place is refused alike', async () => {
