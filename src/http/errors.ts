@@ -37,7 +37,7 @@ const answerOfFailure: Record<UpstreamFailure, readonly [number, OciErrorCode | 
   protocol: [502, 'UNAVAILABLE'],
 };
 
-export function unknownCode(kind: PullTarget['kind'] | undefined): OciErrorCode {
+function unknownCode(kind: PullTarget['kind'] | undefined): OciErrorCode {
   if (kind === 'manifest' || kind === 'referrers') return 'MANIFEST_UNKNOWN';
   return kind === 'blob' ? 'BLOB_UNKNOWN' : 'NAME_UNKNOWN';
 }

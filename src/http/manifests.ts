@@ -1,5 +1,4 @@
 // GET|HEAD /v2/<name>/manifests/<reference>: the exact bytes an upstream gave, under the type it gave them.
-
 import type { Mirror } from '../mirror/mirror.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { OciError } from '../oci/errors.ts';
@@ -32,7 +31,7 @@ export async function sendManifest(
   });
 }
 
-export function manifestUnknown({ repository }: Source, reference: Reference): OciError {
+function manifestUnknown({ repository }: Source, reference: Reference): OciError {
   const mark = 'tag' in reference ? ':' : '@';
   const image = `${formatRepository(repository)}${mark}${formatReference(reference)}`;
   return new OciError('MANIFEST_UNKNOWN', `${image} does not exist upstream, or is private`, {

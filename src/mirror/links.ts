@@ -1,19 +1,8 @@
 // Which repository holds which digest: written from its manifests and its upstream's own word, never from a client's.
-import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
-import type { ManifestChildren } from '../oci/manifest.ts';
 import { isManifestType, mediaTypes } from '../oci/media-types.ts';
 import type { Repository } from '../oci/repository.ts';
 import type { Records } from '../store/records.ts';
-
-export function linkManifest(
-  records: Records,
-  repository: Repository,
-  manifest: Descriptor,
-  { blobs, manifests }: ManifestChildren,
-): void {
-  records.addLinks(repository, [manifest, ...manifests, ...blobs]);
-}
 
 /** The upstream gave, or offered, this blob for this repository. */
 export function linkBlob(records: Records, repository: Repository, digest: Digest, size: number): void {

@@ -7,7 +7,6 @@ import type { BlobStore } from '../store/blob-store.ts';
 import type { Records } from '../store/records.ts';
 import { UpstreamError } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
-import { linkManifest } from './links.ts';
 import type { Outcome } from './outcome.ts';
 import { SingleFlight } from './single-flight.ts';
 
@@ -50,7 +49,10 @@ export class Manifests {
     return manifest;
   }
 
-  /** Throws `UpstreamError` and keeps nothing when the bytes are not what their type says. */
+  /**
+   * Links the repository to what the manifest names, and keeps the bytes if they are not here yet. Throws
+   * `UpstreamError` and does neither when they are not what their type says.
+   */
   async store(repository: Repository, manifest: Manifest): Promise<void> {
     const { store, records } = this.#options;
     const { digest, size, mediaType } = manifest.descriptor;
@@ -59,7 +61,7 @@ export class Manifests {
       await store.put(digest, manifest.bytes);
       records.putBlob(digest, size, mediaType);
     }
-    linkManifest(records, repository, manifest.descriptor, children);
+    records.addLinks(repository, [manifest.descriptor, ...children.manifests, ...children.blobs]);
   }
 
   /** What rests here, whoever may have it. A file that is gone or cut short is forgotten, and so a miss. */
@@ -79,12 +81,7 @@ export class Manifests {
     const reference = { digest: stored.descriptor.digest };
     const confirmed = await upstream.resolve(repository.path, reference, signal);
     if (!confirmed) return undefined;
-    linkManifest(
-      this.#options.records,
-      repository,
-      stored.descriptor,
-      manifestChildren(stored.bytes, stored.descriptor.mediaType),
-    );
+    await this.store(repository, stored);
     return { manifest: stored, outcome: 'revalidated' };
   }
 }

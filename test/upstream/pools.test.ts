@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type Digest, digestOf } from '../../src/oci/digest.ts';
 import { startFakeUpstream } from '../support/fake-upstream.ts';
 import { Gate } from '../support/gate.ts';
-import { get, never, openClient, openTransport, startServer } from './upstream-scene.ts';
+import { get, never, openClient, openTransport, startServer, textOf } from './upstream-scene.ts';
 
 const path = 'library/app';
 
@@ -32,12 +32,6 @@ async function crowdedScene() {
       await upstream[Symbol.asyncDispose]();
     },
   };
-}
-
-async function textOf(body: AsyncIterable<Uint8Array> | undefined): Promise<string> {
-  const pieces: Uint8Array[] = [];
-  for await (const piece of body ?? []) pieces.push(piece);
-  return Buffer.concat(pieces).toString();
 }
 
 describe('transfers that take every connection they may', () => {

@@ -4,7 +4,7 @@ import { type Digest, digestOf } from '../../src/oci/digest.ts';
 import { type FakeUpstreamOptions, startFakeUpstream } from '../support/fake-upstream.ts';
 import { type FaultEffect, refusals } from '../support/faults.ts';
 import { Gate } from '../support/gate.ts';
-import { never, openClient, upstreamError } from './upstream-scene.ts';
+import { never, openClient, textOf, upstreamError } from './upstream-scene.ts';
 
 const path = 'library/app';
 const missing = digestOf(Buffer.from('missing'));
@@ -21,12 +21,6 @@ async function scene(bytes = '0123456789', options: FakeUpstreamOptions = {}) {
       await upstream[Symbol.asyncDispose]();
     },
   };
-}
-
-async function textOf(body: AsyncIterable<Uint8Array> | undefined): Promise<string> {
-  const pieces: Uint8Array[] = [];
-  for await (const piece of body ?? []) pieces.push(piece);
-  return Buffer.concat(pieces).toString();
 }
 
 describe('a blob', () => {

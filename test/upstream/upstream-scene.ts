@@ -98,3 +98,9 @@ export async function upstreamError(attempt: Promise<unknown>): Promise<Upstream
   }
   throw new Error('it did not fail');
 }
+
+export async function textOf(body: AsyncIterable<Uint8Array> | undefined): Promise<string> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of body ?? []) pieces.push(piece);
+  return Buffer.concat(pieces).toString();
+}
