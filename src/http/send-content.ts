@@ -6,9 +6,6 @@ import type { Content } from '../store/content.ts';
 /** Small enough that one turn over many clients stays short, large enough for the kernel (measured, ADR 0004). */
 const chunkBytes = 128 * 1024;
 
-/** A client that takes nothing for this long is let go. */
-const clientIdleMs = 120_000;
-
 /**
  * Sends a range of the content as the body of a response whose head is already written, and ends it. Never throws:
  * a client that left or stalls, and content that fails, end in a closed connection, short of Content-Length.
@@ -35,8 +32,8 @@ export async function sendContent(
       else outgoing.write(chunk, (error) => (error ? reject(error) : resolve()));
     });
   clientGone.addEventListener('abort', () => leave(), { once: true });
-  // Waiting for an upstream is no stall of the client's.
-  outgoing.setTimeout(clientIdleMs, () => draining && outgoing.destroy());
+  // The server's idle limit, heard here: waiting for an upstream is no stall of the client's.
+  outgoing.on('timeout', () => draining && outgoing.destroy());
   try {
     outgoing.flushHeaders();
     for (let position = start; position <= end; ) {

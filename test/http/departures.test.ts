@@ -101,19 +101,11 @@ describe('a crowd that hangs up after its first bytes', () => {
 });
 
 test('a client that stalls in a large manifest is let go, and the next one gets it whole', async () => {
-  await using opened = new AsyncDisposableStack();
-  const upstream = opened.use(await startFakeUpstream());
-  const mirror = opened.use(await startMirror({ upstreams: { 'docker.io': upstream } }));
+  await using at = await impatient();
+  const { upstream, mirror, server } = at;
   const annotations = { padding: 'x'.repeat(4 * 1024 * 1024 - 1000) };
   const manifest = manifestOf(mediaTypes.ociIndex, { schemaVersion: 2, manifests: [], annotations });
   upstream.addManifest(name, 'latest', manifest);
-  const server = await startServer(registryApi(mirror), {
-    host: '127.0.0.1',
-    port: 0,
-    idleMs: 300,
-    maxConnections: 100,
-  });
-  opened.defer(() => server.stop(0));
   const path = `/v2/${name}/manifests/latest`;
   const socket = sendGet(server.url, path);
   const line = await until('the line', () => mirror.logLines.find(({ msg }) => msg === 'request'));
@@ -128,3 +120,41 @@ test('a client that stalls in a large manifest is let go, and the next one gets 
   const { isComplete, body } = await ask(server.url, path);
   expect([isComplete, body.length]).toEqual([true, manifest.content.size]);
 });
+
+test('a client that stalls in a blob is let go, one that waits for a slow upstream is not', async () => {
+  await using at = await impatient();
+  const { upstream, mirror, server } = at;
+  const stored = await upstream.addGeneratedBlob(name, { size, seed: 7 });
+  const slow = await upstream.addGeneratedBlob(name, { size: 300_000, seed: 8 });
+  const gate = new Gate();
+  upstream.faults.add({ kind: 'blob', path: slow.digest }, { holdBody: { after: 100_000, gate } });
+  await ask(server.url, `/v2/${name}/blobs/${stored.digest}`);
+
+  const waiting = ask(server.url, `/v2/${name}/blobs/${slow.digest}`);
+  await gate.reached;
+  const stalled = sendGet(server.url, `/v2/${name}/blobs/${stored.digest}`);
+  stalled.on('error', () => {});
+  // The idle limit is the clock here: once it has ended the one, it has passed for the other too.
+  await until('the stalled one is let go', () => mirror.logLines.find(({ complete }) => complete === false));
+  expect(gate.isOpen).toBe(false);
+  gate.open();
+  const { isComplete, body } = await waiting;
+  expect([isComplete, body.length]).toEqual([true, 300_000]);
+  stalled.destroy();
+});
+
+/** A registry that lets go of a connection on which nothing moves for 300 ms. */
+async function impatient() {
+  await using opened = new AsyncDisposableStack();
+  const upstream = opened.use(await startFakeUpstream());
+  const mirror = opened.use(await startMirror({ upstreams: { 'docker.io': upstream } }));
+  const server = await startServer(registryApi(mirror), {
+    host: '127.0.0.1',
+    port: 0,
+    idleMs: 300,
+    maxConnections: 100,
+  });
+  opened.defer(() => server.stop(0));
+  const all = opened.move();
+  return { upstream, mirror, server, [Symbol.asyncDispose]: () => all.disposeAsync() };
+}
