@@ -56,6 +56,38 @@ export function createMetrics() {
       labelNames: ['reason'],
       registers,
     }),
+    fillResumes: new Counter({
+      name: 'stillwater_fill_resumes_total',
+      help: 'Broken transfers that went on at their first missing byte.',
+      registers,
+    }),
+    resumedBytes: new Counter({
+      name: 'stillwater_fill_resumed_bytes_total',
+      help: 'Bytes of earlier, broken fills that were hashed again and not fetched again.',
+      registers,
+    }),
+    evictions: new Counter({
+      name: 'stillwater_evictions_total',
+      help: 'Blobs and manifests removed to stay inside the budget ("size") or because nobody used them ("age").',
+      labelNames: ['reason'],
+      registers,
+    }),
+    scrubbedBlobs: new Counter({
+      name: 'stillwater_scrubbed_blobs_total',
+      help: 'Stored blobs that were hashed again; "damaged" ones were removed.',
+      labelNames: ['result'],
+      registers,
+    }),
+    cacheWritable: new Gauge({
+      name: 'stillwater_cache_writable',
+      help: '1, or 0 while the disk takes no bytes and pulls are streamed past it.',
+      registers,
+    }),
+    budgetBytes: new Gauge({
+      name: 'stillwater_cache_budget_bytes',
+      help: 'What the cache may take of the disk right now.',
+      registers,
+    }),
     staleServed: new Counter({
       name: 'stillwater_stale_served_total',
       help: 'Tags answered from the cache because the upstream could not be asked.',

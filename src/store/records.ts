@@ -1,195 +1,186 @@
-// The embedded index: which blobs rest here, which repository holds which digest, and what each tag meant last.
-import { DatabaseSync } from 'node:sqlite';
-import type { Descriptor } from '../oci/descriptor.ts';
+// The embedded index: which blobs rest here and when each was last used, which repository holds which digest, what
+// each tag meant last, and what is pinned.
 import type { Digest } from '../oci/digest.ts';
-import type { Repository } from '../oci/repository.ts';
+import { IndexConnection } from './index-connection.ts';
+import { salvagePins } from './index-file.ts';
+import type { Use } from './least-recent.ts';
+import { RepositoryRecords } from './repository-records.ts';
+import { UsagePages } from './usage-pages.ts';
+
+export type { Pin, TagRecord } from './repository-records.ts';
 
 export interface BlobRecord {
+  /** For `touch`. Another blob may have it once this one is deleted. */
+  readonly id: number;
   readonly size: number;
   /** Set on manifests only. */
   readonly mediaType: string | undefined;
+  /** False for a file that was found on the disk: it may be served once somebody has hashed it. */
+  readonly proven: boolean;
 }
 
-export interface TagRecord {
+export interface StoredBlob extends BlobRecord {
   readonly digest: Digest;
-  /** When an upstream last said so, in milliseconds of the epoch. */
-  readonly checkedAt: number;
 }
 
-const schemaVersion = 1;
+export interface UsedBlob extends Use {
+  readonly digest: Digest;
+  readonly size: number;
+}
 
-const schema = `
-CREATE TABLE blobs (
-  digest TEXT PRIMARY KEY, size INTEGER NOT NULL, media_type TEXT, stored_at INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE repositories (id INTEGER PRIMARY KEY, registry TEXT NOT NULL, path TEXT NOT NULL, UNIQUE (registry, path));
-CREATE TABLE links (
-  repository INTEGER NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL, media_type TEXT NOT NULL,
-  PRIMARY KEY (repository, digest)
-) WITHOUT ROWID;
-CREATE TABLE tags (
-  repository INTEGER NOT NULL, tag TEXT NOT NULL, digest TEXT NOT NULL, checked_at INTEGER NOT NULL,
-  PRIMARY KEY (repository, tag)
-) WITHOUT ROWID;
-`;
+export interface RecordsOptions {
+  /** Without it a damaged index throws. With it the file is moved aside and a new one begun, at run time too. */
+  readonly onDamaged?: ((why: string, movedTo: string) => void) | undefined;
+  /** Last uses could not be written: nothing is lost yet, it is tried again. */
+  readonly onFault?: ((error: unknown) => void) | undefined;
+}
 
-/** Every call is one bounded, synchronous statement, so that a check and the act on it can share one turn. */
-export class Records {
-  readonly #database: DatabaseSync;
-  readonly #statements: ReturnType<typeof prepare>;
-  #bytes: number;
-  #blobs: number;
+/** Every call is bounded and synchronous, so that a check and the act on it can share one turn. */
+export class Records extends RepositoryRecords {
+  readonly #index: IndexConnection;
+  readonly #usage: UsagePages;
+  #renewed = Promise.withResolvers<void>();
 
-  constructor(path: string) {
-    this.#database = openDatabase(path);
-    this.#statements = usable(path, () => prepare(this.#database));
-    const totals = usable(path, () => this.#statements.totals.get()) as { bytes: number; blobs: number };
-    this.#bytes = totals.bytes;
-    this.#blobs = totals.blobs;
+  constructor(path: string, { onDamaged, onFault }: RecordsOptions = {}) {
+    const index = new IndexConnection(path);
+    super(index);
+    this.#index = index;
+    this.#usage = new UsagePages(index, onFault);
+    const load = () => {
+      this.#usage.load();
+      this.loadPins();
+    };
+    index.open(
+      load,
+      onDamaged &&
+        ((why, movedTo) => {
+          for (const { reference, ...repository } of salvagePins(movedTo)) this.pin(repository, reference);
+          onDamaged(why, movedTo);
+          this.#renewed.resolve();
+          this.#renewed = Promise.withResolvers();
+        }),
+    );
+  }
+
+  /** Whether it began empty: nothing was there, or nothing that could be read. */
+  get isFresh(): boolean {
+    return this.#index.isFresh;
+  }
+
+  /** Resolves the next time that a damaged index is replaced by a new one: nothing on the disk has a record then. */
+  get renewed(): Promise<void> {
+    return this.#renewed.promise;
   }
 
   get totals(): { bytes: number; blobs: number } {
-    return { bytes: this.#bytes, blobs: this.#blobs };
+    return this.#index.act(() => ({ ...(this.sql.totals.get() as { bytes: number; blobs: number }) }));
   }
 
   blob(digest: Digest): BlobRecord | undefined {
-    const row = this.#statements.blob.get(digest) as { size: number; media_type: string | null } | undefined;
-    return row && { size: row.size, mediaType: row.media_type ?? undefined };
+    const row = this.#index.act(() => this.sql.blob.get(digest));
+    if (!row) return undefined;
+    const { digest: _, ...record } = storedBlob(row);
+    return record;
   }
 
+  /** Proven, and used now. Replaces what was known of the digest. */
   putBlob(digest: Digest, size: number, mediaType?: string): void {
-    this.deleteBlob(digest);
-    this.#statements.putBlob.run(digest, size, mediaType ?? null, Date.now());
-    this.#bytes += size;
-    this.#blobs++;
-  }
-
-  deleteBlob(digest: Digest): void {
-    const gone = this.#statements.deleteBlob.get(digest) as { size: number } | undefined;
-    if (!gone) return;
-    this.#bytes -= gone.size;
-    this.#blobs--;
-  }
-
-  /** What this repository's manifests, or its upstream, said of the digest; `undefined` when neither named it. */
-  link(repository: Repository, digest: Digest): Descriptor | undefined {
-    const id = this.#find(repository);
-    if (id === undefined) return undefined;
-    const row = this.#statements.link.get(id, digest) as { size: number; media_type: string } | undefined;
-    return row && { digest, size: row.size, mediaType: row.media_type };
-  }
-
-  addLinks(repository: Repository, descriptors: readonly Descriptor[]): void {
-    this.#transaction(() => {
-      const id = this.#findOrAdd(repository);
-      for (const { digest, size, mediaType } of descriptors) this.#statements.putLink.run(id, digest, size, mediaType);
+    this.batch(() => {
+      const row = this.sql.blob.get(digest) as { id: number } | undefined;
+      if (row) this.sql.replaceBlob.run(size, mediaType ?? null, row.id);
+      else this.#addBlob(digest, size, mediaType ?? null, 1);
+      if (row) this.touch(row.id);
     });
   }
 
-  tag(repository: Repository, tag: string): TagRecord | undefined {
-    const id = this.#find(repository);
-    if (id === undefined) return undefined;
-    const row = this.#statements.tag.get(id, tag) as { digest: Digest; checked_at: number } | undefined;
-    return row && { digest: row.digest, checkedAt: row.checked_at };
+  /** For a file that no record knew; changes nothing if one does. `usedAt` in milliseconds of the epoch. */
+  putUnproven(digest: Digest, size: number, usedAt: number): void {
+    this.batch(() => {
+      if (!this.sql.blob.get(digest)) this.#addBlob(digest, size, null, 0, usedAt);
+    });
   }
 
-  putTag(repository: Repository, tag: string, record: TagRecord): void {
-    this.#statements.putTag.run(this.#findOrAdd(repository), tag, record.digest, record.checkedAt);
+  prove(digest: Digest): void {
+    this.batch(() => this.sql.prove.run(digest));
   }
 
-  deleteTag(repository: Repository, tag: string): void {
-    const id = this.#find(repository);
-    if (id !== undefined) this.#statements.deleteTag.run(id, tag);
+  /** And which repositories have it, and the tags that mean it. */
+  deleteBlob(digest: Digest): void {
+    this.batch(() => {
+      const gone = this.sql.deleteBlob.get(digest) as { id: number } | undefined;
+      if (!gone) return;
+      this.sql.deleteLinks.run(digest);
+      this.sql.deleteTags.run(digest);
+      this.#usage.forget(gone.id);
+    });
   }
 
-  /** In lexical order, after `last`, at most `limit`. */
-  tags(repository: Repository, limit: number, last = ''): string[] {
-    const id = this.#find(repository);
-    if (id === undefined) return [];
-    return (this.#statements.tags.all(id, last, limit) as { tag: string }[]).map((row) => row.tag);
+  /** In digest order, after `last`, which need not be whole: `sha256:ab` is before all that begin with it. */
+  blobsAfter(last: string, limit: number): StoredBlob[] {
+    return this.#index.act(() => this.sql.blobsAfter.all(last, limit)).map(storedBlob);
   }
 
-  /** Repositories that hold anything, as `registry/path`, in lexical order, after `last`. */
-  repositories(limit: number, last = ''): string[] {
-    return (this.#statements.repositories.all(last, limit) as { name: string }[]).map((row) => row.name);
+  unprovenAfter(last: string, limit: number): StoredBlob[] {
+    return this.#index.act(() => this.sql.unprovenAfter.all(last, limit)).map(storedBlob);
   }
 
+  /** Last used now. Reaches the disk within seconds. */
+  touch(id: number): void {
+    this.#usage.touch(id);
+  }
+
+  /** Least recently used first, after `after`, at most `limit`. */
+  oldest(limit: number, after?: Use): UsedBlob[] {
+    return this.#index.act(() => {
+      const found: UsedBlob[] = [];
+      for (let at = after; found.length < limit; ) {
+        const uses = this.#usage.oldest(limit - found.length, at);
+        for (const use of uses) {
+          const row = this.sql.blobOfId.get(use.id) as { digest: Digest; size: number } | undefined;
+          if (row) found.push({ ...use, digest: row.digest, size: row.size });
+          else this.#usage.forget(use.id);
+        }
+        at = uses.at(-1);
+        if (!at) break;
+      }
+      return found;
+    });
+  }
+
+  /** Small values that a background job keeps over a restart. */
+  meta(key: string): string | undefined {
+    return this.#index.act(() => this.sql.meta.get(key) as { value: string } | undefined)?.value;
+  }
+
+  putMeta(key: string, value: string): void {
+    this.batch(() => this.sql.putMeta.run(key, value));
+  }
+
+  /** Many calls as one: all or none, and much faster. `work` may run twice, on a damaged index or a full disk. */
+  batch<T>(work: () => T): T {
+    return this.#index.batch(work);
+  }
+
+  /** Writes every last use. */
+  flush(): void {
+    this.#usage.flush();
+  }
+
+  /** Writes every last use first. */
   close(): void {
-    this.#database.close();
+    this.#usage.close();
+    this.#index.close();
   }
 
-  #find({ registry, path }: Repository): number | undefined {
-    return (this.#statements.repository.get(registry, path) as { id: number } | undefined)?.id;
-  }
-
-  #findOrAdd(repository: Repository): number {
-    const id = this.#find(repository);
-    if (id !== undefined) return id;
-    return Number(this.#statements.addRepository.run(repository.registry, repository.path).lastInsertRowid);
-  }
-
-  #transaction(work: () => void): void {
-    this.#database.exec('BEGIN');
-    try {
-      work();
-      this.#database.exec('COMMIT');
-    } catch (error) {
-      // A full disk has made SQLite roll back by itself.
-      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
-      throw error;
-    }
+  /** With its last use in the same transaction: a blob without one could never be evicted. */
+  #addBlob(digest: Digest, size: number, mediaType: string | null, proven: 0 | 1, usedAt?: number): void {
+    let id = this.#usage.add(usedAt);
+    while (this.sql.blobOfId.get(id)) id = this.#usage.add(usedAt);
+    this.sql.addBlob.run(id, digest, size, mediaType, proven);
   }
 }
 
-function usable<T>(path: string, use: () => T): T {
-  try {
-    return use();
-  } catch (cause) {
-    throw new Error(
-      `the index cannot be read: ${path}: ${(cause as Error).message}; move it away together with the blobs folder beside it: everything is fetched again`,
-      { cause },
-    );
-  }
-}
-
-function openDatabase(path: string): DatabaseSync {
-  const database = usable(path, () => new DatabaseSync(path));
-  const version = usable(path, () => {
-    const { user_version } = database.prepare('PRAGMA user_version').get() as { user_version: number };
-    const { tables } = database.prepare('SELECT count(*) AS tables FROM sqlite_schema').get() as { tables: number };
-    if (user_version === 0 && tables > 0) throw new Error('it is a database of another program');
-    // Only now: it changes the file, and a refused one stays as it was.
-    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
-    return user_version;
-  });
-  if (version > schemaVersion) {
-    database.close();
-    throw new Error(
-      `the index was written by a newer Stillwater: ${path}: schema ${version}, this program knows ${schemaVersion}; use the newer program`,
-    );
-  }
-  if (version === 0) database.exec(`BEGIN; ${schema} PRAGMA user_version = ${schemaVersion}; COMMIT;`);
-  return database;
-}
-
-function prepare(database: DatabaseSync) {
-  return {
-    totals: database.prepare('SELECT count(*) AS blobs, coalesce(sum(size), 0) AS bytes FROM blobs'),
-    blob: database.prepare('SELECT size, media_type FROM blobs WHERE digest = ?'),
-    putBlob: database.prepare('INSERT INTO blobs (digest, size, media_type, stored_at) VALUES (?, ?, ?, ?)'),
-    deleteBlob: database.prepare('DELETE FROM blobs WHERE digest = ? RETURNING size'),
-    repository: database.prepare('SELECT id FROM repositories WHERE registry = ? AND path = ?'),
-    addRepository: database.prepare('INSERT INTO repositories (registry, path) VALUES (?, ?)'),
-    link: database.prepare('SELECT size, media_type FROM links WHERE repository = ? AND digest = ?'),
-    putLink: database.prepare(
-      'INSERT OR REPLACE INTO links (repository, digest, size, media_type) VALUES (?, ?, ?, ?)',
-    ),
-    tag: database.prepare('SELECT digest, checked_at FROM tags WHERE repository = ? AND tag = ?'),
-    putTag: database.prepare('INSERT OR REPLACE INTO tags (repository, tag, digest, checked_at) VALUES (?, ?, ?, ?)'),
-    deleteTag: database.prepare('DELETE FROM tags WHERE repository = ? AND tag = ?'),
-    tags: database.prepare('SELECT tag FROM tags WHERE repository = ? AND tag > ? ORDER BY tag LIMIT ?'),
-    repositories: database.prepare(
-      `SELECT registry || '/' || path AS name FROM repositories WHERE name > ? ORDER BY name LIMIT ?`,
-    ),
-  };
+function storedBlob(row: unknown): StoredBlob {
+  const { id, digest, size, mediaType, proven } = row as StoredBlob & { mediaType: string | null };
+  return { id, digest, size, mediaType: mediaType ?? undefined, proven: Boolean(proven) };
 }
