@@ -1,6 +1,7 @@
 // Where verified content rests: one file a digest on the local disk. Nothing unverified is ever in it.
 import { randomUUID } from 'node:crypto';
-import { type FileHandle, open, rm, stat } from 'node:fs/promises';
+import { renameSync, rmSync } from 'node:fs';
+import { type FileHandle, open, rm, stat, unlink } from 'node:fs/promises';
 import type { Digest } from '../oci/digest.ts';
 import { BlobContent } from './content.ts';
 import { type Layout, publish } from './layout.ts';
@@ -49,7 +50,7 @@ export class BlobStore {
 
   /** Stores bytes that the caller has hashed. */
   async put(digest: Digest, bytes: Uint8Array): Promise<void> {
-    const path = this.#layout.spool(digest, randomUUID());
+    const path = this.#layout.arrival(digest, randomUUID());
     const file = await open(path, 'wx');
     try {
       await file.writeFile(bytes);
@@ -60,6 +61,23 @@ export class BlobStore {
     } finally {
       await file.close();
     }
+  }
+
+  /**
+   * Gone for everyone who opens it later when the call returns, so that a later commit is never undone; readers who have
+   * it open finish. Resolves when its file is unlinked. Idempotent.
+   */
+  async remove(digest: Digest): Promise<void> {
+    const path = this.#layout.blob(digest);
+    const trash = this.#layout.trash(randomUUID());
+    try {
+      renameSync(path, trash);
+    } catch {
+      // Nothing is there, or a full disk has no place for a name more.
+      rmSync(path, { force: true });
+      return;
+    }
+    await unlink(trash);
   }
 
   async #openFile(digest: Digest): Promise<FileHandle | undefined> {

@@ -30,4 +30,14 @@ export class Extents {
     const extent = this.#list.find(({ start, end }) => start <= position && position < end);
     return extent?.end ?? position;
   }
+
+  /** Where the next extent behind `position` begins; `undefined` when nothing behind it is written. */
+  startAfter(position: number): number | undefined {
+    return this.#list.find(({ start }) => start > position)?.start;
+  }
+
+  /** How many bytes are written in all. */
+  get total(): number {
+    return this.#list.reduce((sum, { start, end }) => sum + end - start, 0);
+  }
 }

@@ -1,5 +1,5 @@
 // Where things lie in the cache directory, and the version of that order.
-import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Digest, digestAlgorithm, digestEncoded } from '../oci/digest.ts';
 
@@ -34,9 +34,23 @@ export class Layout {
     return join(this.root, 'blobs', digestAlgorithm(digest), encoded.slice(0, 2), encoded);
   }
 
-  /** Unique a spool, so that the remains of a failed one can never be taken for the next. */
-  spool(digest: Digest, attempt: string): string {
-    return join(this.spools, `${digestAlgorithm(digest)}-${digestEncoded(digest)}.${attempt}`);
+  /** Where a removed file waits for its unlinking; cleared at every start. */
+  trash(name: string): string {
+    return join(this.spools, `trash-${name}`);
+  }
+
+  /** One a digest, so that the next fill finds what the last one left. */
+  spool(digest: Digest): string {
+    return join(this.spools, `${digestAlgorithm(digest)}-${digestEncoded(digest)}`);
+  }
+
+  journal(digest: Digest): string {
+    return `${this.spool(digest)}.journal`;
+  }
+
+  /** Unique an attempt, for what is written in one go. */
+  arrival(digest: Digest, attempt: string): string {
+    return `${this.spool(digest)}.${attempt}`;
   }
 }
 
@@ -67,12 +81,6 @@ async function refuseNewerFormat(cacheDir: string): Promise<void> {
   throw new Error(
     `cache.dir was written by a newer Stillwater: ${cacheDir} holds format ${newer}, this program knows v${formatVersion}; use the newer program or another folder`,
   );
-}
-
-/** Removes what a process that died left half written. Only the holder of the lock may call it. */
-export async function clearSpools(layout: Layout): Promise<void> {
-  for (const name of await readdir(layout.spools))
-    await rm(join(layout.spools, name), { force: true, recursive: true });
 }
 
 /** Moves a complete file to its final name so that a power loss leaves either nothing or all of it. */

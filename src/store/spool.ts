@@ -1,18 +1,12 @@
 // A blob still arriving: one writer, many readers, each at its own place and pace.
-import { randomUUID } from 'node:crypto';
-import { type FileHandle, open, rm } from 'node:fs/promises';
+import { type FileHandle, rm } from 'node:fs/promises';
 import { type Digest, digestAlgorithm } from '../oci/digest.ts';
 import { DigestMismatchError } from '../oci/errors.ts';
 import type { BlobStore } from './blob-store.ts';
 import type { Content } from './content.ts';
 import { Extents } from './extents.ts';
-import type { Layout } from './layout.ts';
-import type { Following, Verifier } from './verifier.ts';
-
-interface Waiter {
-  readonly position: number;
-  wake(): void;
-}
+import { SpoolReader, type Waiter } from './spool-reader.ts';
+import type { Following, JournalFile, Verifier } from './verifier.ts';
 
 /**
  * A wait ends at once when this much can be read, and after `wakeMs` for less: an upstream hands out pieces far smaller
@@ -21,14 +15,32 @@ interface Waiter {
 const wakeBytes = 256 * 1024;
 const wakeMs = 4;
 
+/** What a spool begins with. */
+export interface SpoolFile {
+  readonly digest: Digest;
+  readonly size: number;
+  readonly path: string;
+  /** `undefined` when a broken transfer leaves nothing to go on from. */
+  readonly journal: JournalFile | undefined;
+  readonly file: FileHandle;
+}
+
 /**
- * Life: create → write… → verify → commit → close, or → discard → close at any point. Readers get everything that is
- * written except the last byte, and that one only after `verify`: a blob with a wrong digest never arrives complete.
+ * Life: write… → verify → commit → close; or → suspend, which leaves the file for the next fill, or → discard, then close,
+ * at any point. Readers get everything that is written except the last byte, and that one only after `verify`: a blob
+ * with a wrong digest never arrives complete.
  */
 export class Spool {
   readonly digest: Digest;
   readonly size: number;
+  /** What an earlier fill claims to have written, from the first byte; it becomes readable as it proves true. */
+  readonly claimed: number;
+  /** Resolves to how much of that was true. */
+  readonly recovered: Promise<number>;
+  /** Told when a reader waits for bytes that do not follow from what has arrived. */
+  onWanted: (() => void) | undefined;
   readonly #path: string;
+  readonly #journal: string | undefined;
   readonly #file: FileHandle;
   readonly #following: Following;
   readonly #extents = new Extents();
@@ -36,40 +48,52 @@ export class Spool {
   #wakePlanned: NodeJS.Timeout | undefined;
   #verified = false;
   #failure: Error | undefined;
+  readonly #closed = Promise.withResolvers<void>();
   #users = 1;
 
-  static async create(layout: Layout, verifier: Verifier, digest: Digest, size: number): Promise<Spool> {
-    const path = layout.spool(digest, randomUUID());
-    const file = await open(path, 'wx+');
-    try {
-      return new Spool(digest, size, path, file, verifier.follow(path, digestAlgorithm(digest)));
-    } catch (error) {
-      await file.close();
-      throw error;
-    }
-  }
-
-  private constructor(digest: Digest, size: number, path: string, file: FileHandle, following: Following) {
+  constructor(verifier: Verifier, { digest, size, path, journal, file }: SpoolFile) {
     this.digest = digest;
     this.size = size;
     this.#path = path;
+    this.#journal = journal?.path;
     this.#file = file;
-    this.#following = following;
+    this.claimed = journal?.checkpoints.at(-1)?.end ?? 0;
+    const recovered = Promise.withResolvers<number>();
+    this.recovered = recovered.promise;
+    if (this.claimed === 0) recovered.resolve(0);
+    const onTrusted = (end: number, isLast: boolean) => {
+      this.#arrived(0, end);
+      if (isLast) recovered.resolve(end);
+    };
+    this.#following = verifier.follow(path, digestAlgorithm(digest), journal && { journal, onTrusted });
   }
 
-  /** The first byte that is missing: where a transfer goes on. */
+  /** The first byte that is missing. */
   get prefix(): number {
     return this.#extents.endFrom(0);
   }
 
+  get written(): Extents {
+    return this.#extents;
+  }
+
+  /** Where readers wait, the longest first. */
+  wanted(): number[] {
+    return Array.from(this.#waiters, ({ position }) => position);
+  }
+
+  /** Each byte once: what is written may be hashed already. */
   async write(chunk: Uint8Array, position: number): Promise<void> {
     if (position + chunk.length > this.size) throw new Error(`more bytes arrived than the ${this.size} announced`);
+    if (this.#extents.endFrom(position) > position) throw new Error(`byte ${position} arrived twice`);
     for (let done = 0; done < chunk.length; )
       done += (await this.#file.write(chunk, done, chunk.length - done, position + done)).bytesWritten;
-    this.#extents.add(position, position + chunk.length);
-    this.#following.advance(this.prefix);
-    this.#wake(wakeBytes);
-    if (this.#waiters.size > 0) this.#wakePlanned ??= setTimeout(() => this.#wake(1), wakeMs);
+    this.#arrived(position, position + chunk.length);
+  }
+
+  /** The file is whole already: only its digest is to be proven. */
+  adopt(): void {
+    this.#arrived(0, this.size);
   }
 
   /** Throws `DigestMismatchError`; afterwards readers may have the last byte. */
@@ -82,16 +106,29 @@ export class Spool {
   }
 
   /** Moves the file into the store. Readers go on with the descriptor they share. */
-  commit(store: BlobStore): Promise<void> {
-    return store.commit(this.digest, this.#file, this.#path);
+  async commit(store: BlobStore): Promise<void> {
+    await store.commit(this.digest, this.#file, this.#path);
+    if (this.#journal) await rm(this.#journal, { force: true });
   }
 
-  /** Ends all readers where they are and removes the file. */
-  async discard(failure: Error): Promise<void> {
-    this.#failure = failure;
+  /** Ends all readers where they are; the file waits for the next fill, if anything in it is worth that. */
+  async suspend(failure: Error): Promise<void> {
+    if (!this.#journal || this.prefix === 0) return this.discard(failure);
+    this.#fail(failure);
+    await this.#following.suspend();
+  }
+
+  /** Removes the file. With a failure all readers end where they are; without, they finish with what they have open. */
+  async discard(failure?: Error): Promise<void> {
+    if (failure) this.#fail(failure);
     this.#following.abandon();
-    this.#wake(0);
     await rm(this.#path, { force: true });
+    if (this.#journal) await rm(this.#journal, { force: true });
+  }
+
+  /** Resolves when the last reader has closed it. */
+  get closed(): Promise<void> {
+    return this.#closed.promise;
   }
 
   /** The writer is done with it; the file closes with its last reader. */
@@ -103,15 +140,35 @@ export class Spool {
   read(): Content | undefined {
     if (this.#failure || this.#users === 0) return undefined;
     this.#users++;
-    return new SpoolReader(this, this.#file, this.#waiters, () => this.#release());
+    return new SpoolReader(this.size, this.#file, {
+      readableEnd: (position) => this.#readableEnd(position),
+      wait: (waiter) => {
+        this.#waiters.add(waiter);
+        if (waiter.position > this.prefix) this.onWanted?.();
+      },
+      leave: (waiter) => this.#waiters.delete(waiter),
+      release: () => this.#release(),
+    });
   }
 
   /** The exclusive end of what readers may have from `position` on. Throws once the rest will never come. */
-  readableEnd(position: number): number {
+  #readableEnd(position: number): number {
     const written = this.#extents.endFrom(position);
     const end = this.#verified ? written : Math.min(written, this.size - 1);
     if (end <= position && this.#failure) throw this.#failure;
     return end;
+  }
+
+  #arrived(start: number, end: number): void {
+    this.#extents.add(start, end);
+    this.#following.advance(this.prefix);
+    this.#wake(wakeBytes);
+    if (this.#waiters.size > 0) this.#wakePlanned ??= setTimeout(() => this.#wake(1), wakeMs);
+  }
+
+  #fail(failure: Error): void {
+    this.#failure = failure;
+    this.#wake(0);
   }
 
   /** Wakes who has at least `bytes` to read; 0 wakes everybody. */
@@ -121,75 +178,15 @@ export class Spool {
       this.#wakePlanned = undefined;
     }
     for (const waiter of [...this.#waiters])
-      if (bytes === 0 || this.readableEnd(waiter.position) - waiter.position >= bytes) waiter.wake();
+      if (bytes === 0 || this.#readableEnd(waiter.position) - waiter.position >= bytes) waiter.wake();
   }
 
   async #release(): Promise<void> {
-    if (--this.#users === 0) await this.#file.close();
-  }
-}
-
-class SpoolReader implements Content {
-  readonly size: number;
-  readonly #spool: Spool;
-  readonly #file: FileHandle;
-  readonly #waiters: Set<Waiter>;
-  readonly #release: () => Promise<void>;
-  #pending: Waiter | undefined;
-  #signal: AbortSignal | undefined;
-  #closed = false;
-
-  constructor(spool: Spool, file: FileHandle, waiters: Set<Waiter>, release: () => Promise<void>) {
-    this.size = spool.size;
-    this.#spool = spool;
-    this.#file = file;
-    this.#waiters = waiters;
-    this.#release = release;
-  }
-
-  async waitFor(position: number, signal: AbortSignal): Promise<number> {
-    this.#listen(signal);
-    for (;;) {
-      signal.throwIfAborted();
-      if (position >= this.size) return this.size;
-      const end = this.#spool.readableEnd(position);
-      if (end > position) return end;
-      await this.#growth(position);
+    if (--this.#users > 0) return;
+    try {
+      await this.#file.close();
+    } finally {
+      this.#closed.resolve();
     }
-  }
-
-  async read(buffer: Uint8Array, position: number): Promise<number> {
-    return (await this.#file.read(buffer, 0, buffer.length, position)).bytesRead;
-  }
-
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#signal?.removeEventListener('abort', this.#interrupt);
-    await this.#release();
-  }
-
-  /** One listener a reader, not one a wait: waits come by the thousand. */
-  #listen(signal: AbortSignal): void {
-    if (signal === this.#signal) return;
-    this.#signal?.removeEventListener('abort', this.#interrupt);
-    this.#signal = signal;
-    signal.addEventListener('abort', this.#interrupt);
-  }
-
-  readonly #interrupt = (): void => this.#pending?.wake();
-
-  #growth(position: number): Promise<void> {
-    return new Promise((resolve) => {
-      const waiter: Waiter = {
-        position,
-        wake: () => {
-          this.#waiters.delete(waiter);
-          resolve();
-        },
-      };
-      this.#pending = waiter;
-      this.#waiters.add(waiter);
-    });
   }
 }

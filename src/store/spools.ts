@@ -1,28 +1,115 @@
-// Where blobs arrive: makes spools, and clears away what a process that died left of its own.
+// Where blobs arrive: a spool a digest, gone on with where an earlier fill, or an earlier process, left it.
+import { type FileHandle, mkdir, open, writeFile } from 'node:fs/promises';
 import type { Digest } from '../oci/digest.ts';
-import { clearSpools, type Layout } from './layout.ts';
-import { Spool } from './spool.ts';
+import type { BlobStore } from './blob-store.ts';
+import { journalHead } from './journal.ts';
+import type { Layout } from './layout.ts';
+import { Leftovers } from './leftovers.ts';
+import { Spool, type SpoolFile } from './spool.ts';
 import { Verifier } from './verifier.ts';
 
 export class Spools {
+  readonly verifier = new Verifier();
+  readonly leftovers: Leftovers;
   readonly #layout: Layout;
-  readonly #verifier = new Verifier();
+  /** Who has a digest's file, until it is put away: two writers would spoil each other's bytes behind the hash. */
+  readonly #inUse = new Map<Digest, PromiseWithResolvers<void>>();
 
   private constructor(layout: Layout) {
     this.#layout = layout;
+    this.leftovers = new Leftovers(layout);
   }
 
-  /** Only the holder of the directory's lock may open it. */
+  /** Only the holder of the directory's lock may open it: it removes what cannot be gone on with. */
   static async open(layout: Layout): Promise<Spools> {
-    await clearSpools(layout);
-    return new Spools(layout);
+    const spools = new Spools(layout);
+    await spools.leftovers.takeStock();
+    return spools;
   }
 
-  create(digest: Digest, size: number): Promise<Spool> {
-    return Spool.create(this.#layout, this.#verifier, digest, size);
+  /** Resolves when nobody writes to the digest's file any more. */
+  async free(digest: Digest): Promise<void> {
+    for (let user = this.#inUse.get(digest); user; user = this.#inUse.get(digest)) await user.promise;
+  }
+
+  /** Goes on with what is left of the digest, if its size is the same. The caller ends it by `commit`, `suspend` or `discard`. */
+  open(digest: Digest, size: number): Promise<Spool> {
+    return this.#use(digest, async () => {
+      const left = await this.leftovers.journal(digest);
+      const path = this.#layout.spool(digest);
+      const found = left?.size === size ? await open(path, 'r+').catch(() => undefined) : undefined;
+      const file = found ?? (await this.#create(digest, size));
+      this.leftovers.claim(digest);
+      const checkpoints = (found && left?.checkpoints) ?? [];
+      return { digest, size, path, file, journal: { path: this.#layout.journal(digest), size, checkpoints } };
+    });
+  }
+
+  /** A whole file that lies in the store without anybody's word for it, to be proven while it is read. Rejects without a file. */
+  async adopt(digest: Digest, size: number): Promise<Spool> {
+    const path = this.#layout.blob(digest);
+    const spool = await this.#use(digest, async () => ({
+      digest,
+      size,
+      path,
+      file: await open(path, 'r'),
+      journal: undefined,
+    }));
+    spool.adopt();
+    return spool;
+  }
+
+  commit(spool: Spool, store: BlobStore): Promise<void> {
+    return this.#endUse(spool, () => spool.commit(store));
+  }
+
+  /** For a transfer that broke off: the next fill goes on with it. */
+  suspend(spool: Spool, failure: Error): Promise<void> {
+    return this.#endUse(spool, async () => {
+      await spool.suspend(failure);
+      await this.leftovers.add(spool.digest);
+    });
+  }
+
+  /** Nothing is left of it; with a failure its readers end where they are. */
+  discard(spool: Spool, failure?: Error): Promise<void> {
+    return this.#endUse(spool, () => spool.discard(failure));
   }
 
   async close(): Promise<void> {
-    await this.#verifier.close();
+    await this.verifier.close();
+  }
+
+  async #use(digest: Digest, make: () => Promise<SpoolFile>): Promise<Spool> {
+    await this.free(digest);
+    const use = Promise.withResolvers<void>();
+    this.#inUse.set(digest, use);
+    try {
+      return new Spool(this.verifier, await make());
+    } catch (error) {
+      this.#release(digest);
+      throw error;
+    }
+  }
+
+  async #endUse({ digest }: Spool, end: () => Promise<void>): Promise<void> {
+    try {
+      await end();
+    } finally {
+      this.#release(digest);
+    }
+  }
+
+  #release(digest: Digest): void {
+    this.#inUse.get(digest)?.resolve();
+    this.#inUse.delete(digest);
+  }
+
+  async #create(digest: Digest, size: number): Promise<FileHandle> {
+    // Somebody may have removed the folder under us: it costs nothing to make it again.
+    await mkdir(this.#layout.spools, { recursive: true });
+    await this.leftovers.remove(digest);
+    await writeFile(this.#layout.journal(digest), journalHead(size));
+    return open(this.#layout.spool(digest), 'wx+');
   }
 }

@@ -1,18 +1,13 @@
 // The worker's side of the verifier: takes turns between the files it follows, a slice at a time.
-import { createHash, type Hash } from 'node:crypto';
-import { closeSync, openSync, readSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
+import { FollowedFile } from './followed-file.ts';
 import type { VerifierReply, VerifierRequest } from './verifier.ts';
 
 interface Followed {
-  readonly hash: Hash;
-  readonly fd: number;
-  position: number;
-  end: number;
-  finishing: boolean;
+  readonly file: FollowedFile;
+  ending: 'finish' | 'suspend' | undefined;
 }
 
-const slice = Buffer.allocUnsafe(1024 * 1024);
 const followed = new Map<number, Followed>();
 let turnPlanned = false;
 
@@ -21,50 +16,46 @@ function reply(message: VerifierReply): void {
 }
 
 function drop(id: number): void {
-  const file = followed.get(id);
-  if (file) closeSync(file.fd);
+  followed.get(id)?.file.close();
   followed.delete(id);
 }
 
 function handle(request: VerifierRequest): void {
+  const { id } = request;
   if (request.type === 'follow') {
-    const fd = openSync(request.path, 'r');
-    followed.set(request.id, { hash: createHash(request.algorithm), fd, position: 0, end: 0, finishing: false });
+    const { path, algorithm, journal } = request;
+    const onTrusted = (trusted: number, isLast: boolean) => reply({ id, trusted, isLast });
+    followed.set(id, { file: new FollowedFile(path, algorithm, journal, onTrusted), ending: undefined });
     return;
   }
-  const file = followed.get(request.id);
-  if (!file) return;
-  if (request.type === 'abandon') drop(request.id);
+  const known = followed.get(id);
+  if (!known) return;
+  if (request.type === 'abandon') drop(id);
   else {
-    file.end = request.end;
-    file.finishing = request.type === 'finish';
+    known.file.advance(request.end);
+    if (request.type !== 'advance') known.ending = request.type;
   }
 }
 
 /** Hashes one slice of every file that has one ready, so that a large blob cannot starve a small one. */
 function takeTurn(): void {
   turnPlanned = false;
-  for (const [id, file] of followed) {
+  for (const [id, { file, ending }] of followed) {
     try {
-      if (file.position < file.end) hashSlice(file);
-      if (file.finishing && file.position === file.end) {
-        reply({ id, encoded: file.hash.digest('hex') });
-        drop(id);
-      }
+      if (!file.isCaughtUp) file.step();
+      if (file.isCaughtUp && ending) end(id, file, ending);
     } catch (error) {
       reply({ id, failure: (error as Error).message });
       drop(id);
     }
   }
-  if ([...followed.values()].some((file) => file.position < file.end)) planTurn();
+  if ([...followed.values()].some(({ file }) => !file.isCaughtUp)) planTurn();
 }
 
-function hashSlice(file: Followed): void {
-  const wanted = Math.min(slice.length, file.end - file.position);
-  const read = readSync(file.fd, slice, 0, wanted, file.position);
-  if (read === 0) throw new Error(`the file ends at ${file.position}, ${file.end} bytes were announced`);
-  file.hash.update(slice.subarray(0, read));
-  file.position += read;
+function end(id: number, file: FollowedFile, ending: 'finish' | 'suspend'): void {
+  if (ending === 'suspend') file.suspend();
+  reply(ending === 'suspend' ? { id, suspended: true } : { id, encoded: file.digest() });
+  drop(id);
 }
 
 function planTurn(): void {

@@ -1,6 +1,7 @@
 // Where verified content rests: what is found there, and what is not.
+import { existsSync } from 'node:fs';
 import { appendFile, mkdir, open, readdir, rm, truncate } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { digestOf } from '../../src/oci/digest.ts';
 import { readFrom, ScratchStore } from './scratch-store.ts';
@@ -77,11 +78,69 @@ describe('a blob that is not there', () => {
   });
 });
 
+describe('a blob that is removed', () => {
+  test('is a miss at once, in the same turn, and leaves nothing', async () => {
+    await using scratch = await ScratchStore.open();
+    await scratch.store.put(digest, bytes);
+    const removed = scratch.store.remove(digest);
+    expect(existsSync(scratch.layout.blob(digest))).toBe(false);
+    await removed;
+    expect(await scratch.store.open(digest, bytes.length)).toBeUndefined();
+    expect(await scratch.spoolFiles()).toEqual([]);
+  });
+
+  test('is read to its end by who has it open', async () => {
+    await using scratch = await ScratchStore.open();
+    await scratch.store.put(digest, bytes);
+    const content = await scratch.store.open(digest, bytes.length);
+    await scratch.store.remove(digest);
+    expect(content && (await readFrom(content))).toEqual(bytes);
+    await content?.close();
+    expect(await scratch.openFiles()).toEqual([]);
+  });
+
+  test('can be stored again before its old file is gone', async () => {
+    await using scratch = await ScratchStore.open();
+    for (let round = 0; round < 20; round++) {
+      await scratch.store.put(digest, bytes);
+      const removed = scratch.store.remove(digest);
+      const put = scratch.store.put(digest, bytes);
+      await Promise.all([removed, put]);
+      expect(await scratch.store.readAll(digest, bytes.length)).toEqual(new Uint8Array(bytes));
+    }
+    expect(await scratch.spoolFiles()).toEqual([]);
+  });
+
+  test('may be gone already, or removed by many at once', async () => {
+    await using scratch = await ScratchStore.open();
+    await scratch.store.remove(digest);
+    await scratch.store.put(digest, bytes);
+    await Promise.all(Array.from({ length: 8 }, () => scratch.store.remove(digest)));
+    expect(await scratch.isStored(digest)).toBe(false);
+    expect(await scratch.spoolFiles()).toEqual([]);
+  });
+
+  test('is gone although nothing can be put aside', async () => {
+    await using scratch = await ScratchStore.open();
+    await scratch.store.put(digest, bytes);
+    await rm(scratch.layout.spools, { recursive: true });
+    await scratch.store.remove(digest);
+    expect(await scratch.isStored(digest)).toBe(false);
+  });
+
+  test('is an error when the disk refuses', async () => {
+    await using scratch = await ScratchStore.open();
+    // A folder where the file should be can neither be unlinked nor taken for a blob.
+    await mkdir(join(scratch.layout.blob(digest), 'inside'), { recursive: true });
+    await expect(scratch.store.remove(digest)).rejects.toThrow();
+  });
+});
+
 describe('a file that is committed', () => {
   test('moves to the name of its digest, and may be committed twice', async () => {
     await using scratch = await ScratchStore.open();
     for (const attempt of ['one', 'two']) {
-      const path = scratch.layout.spool(digest, attempt);
+      const path = scratch.layout.arrival(digest, attempt);
       const file = await open(path, 'wx+');
       await file.writeFile(bytes);
       expect(await scratch.isStored(digest)).toBe(attempt === 'two');

@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { digestOf } from '../../src/oci/digest.ts';
-import { clearSpools, Layout, prepareLayout, publish } from '../../src/store/layout.ts';
+import { Layout, prepareLayout, publish } from '../../src/store/layout.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const digest = digestOf(Buffer.from('a layer'));
@@ -17,11 +17,13 @@ describe('a layout', () => {
     expect(layout.blob(digestOf(Buffer.from('a layer'), 'sha512'))).toContain(`${sep}sha512${sep}`);
   });
 
-  test('gives every attempt at a digest a spool of its own, never where blobs are', () => {
+  test('gives every digest a spool and its journal, and every attempt an arrival, never where blobs are', () => {
     const layout = new Layout('/cache');
-    expect(layout.spool(digest, 'one')).not.toBe(layout.spool(digest, 'two'));
-    expect(dirname(layout.spool(digest, 'one'))).toBe(layout.spools);
-    expect(basename(layout.spool(digest, 'one'))).toContain(digest.slice(7));
+    expect(layout.arrival(digest, 'one')).not.toBe(layout.arrival(digest, 'two'));
+    const paths = [layout.spool(digest), layout.journal(digest), layout.arrival(digest, 'one'), layout.trash('one')];
+    expect(new Set(paths).size).toBe(4);
+    for (const path of paths) expect(dirname(path)).toBe(layout.spools);
+    expect(basename(layout.spool(digest))).toContain(digest.slice(7));
   });
 });
 
@@ -68,17 +70,6 @@ describe('preparing a cache directory', () => {
         new RegExp(`^cache.dir cannot be written: ${place}: (ENOTDIR|EEXIST); .+`),
       );
   });
-});
-
-test('clearing the spools leaves blobs alone', async () => {
-  await using dir = await tempDir('layout');
-  const layout = await prepareLayout(dir.path);
-  await writeFile(layout.spool(digest, 'dead'), 'half');
-  await mkdir(dirname(layout.blob(digest)), { recursive: true });
-  await writeFile(layout.blob(digest), 'whole');
-  await clearSpools(layout);
-  expect(await readdir(layout.spools)).toEqual([]);
-  expect(await readFile(layout.blob(digest), 'utf8')).toBe('whole');
 });
 
 describe('publishing a file', () => {

@@ -1,5 +1,6 @@
 // A cache directory of a test's own, with what the store's tests need of it.
-import { readdir, readlink, stat } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { open, readdir, readlink, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Digest, digestOf } from '../../src/oci/digest.ts';
 import { BlobStore } from '../../src/store/blob-store.ts';
@@ -30,8 +31,10 @@ export class ScratchStore implements AsyncDisposable {
   }
 
   /** A spool for these bytes, or for others under their name. */
-  spool(bytes: Uint8Array, digest = digestOf(bytes)): Promise<Spool> {
-    return Spool.create(this.layout, this.verifier, digest, bytes.length);
+  async spool(bytes: Uint8Array, digest = digestOf(bytes)): Promise<Spool> {
+    const path = this.layout.arrival(digest, randomUUID());
+    const file = await open(path, 'wx+');
+    return new Spool(this.verifier, { digest, size: bytes.length, path, file, journal: undefined });
   }
 
   async isStored(digest: Digest): Promise<boolean> {

@@ -1,32 +1,254 @@
-// What a process finds and leaves in the folder where blobs arrive.
-import { writeFile } from 'node:fs/promises';
-import { expect, test } from 'vitest';
+// A spool that a broken fill, or a killed process, left: what is believed of it, and what the next fill finds.
+import { appendFile, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { describe, expect, test } from 'vitest';
 import { digestOf } from '../../src/oci/digest.ts';
+import { checkpointBytes } from '../../src/store/journal.ts';
 import { Spools } from '../../src/store/spools.ts';
-import { ScratchStore } from './scratch-store.ts';
+import { generateContent } from '../support/served-content.ts';
+import { until } from '../support/until.ts';
+import { isPending, readFrom, ScratchStore } from './scratch-store.ts';
 
-const bytes = Buffer.from('a layer');
+const content = await generateContent({ size: 3 * checkpointBytes + 1000, seed: 3 });
+const bytes = Buffer.concat([...content.read(0, content.size)]);
 const digest = digestOf(bytes);
+const half = 2 * checkpointBytes + 500;
+const gone = new Error('the upstream is gone');
 
-test('opening the spools clears away what a dead process left', async () => {
-  await using scratch = await ScratchStore.open();
-  await writeFile(scratch.layout.spool(digest, 'dead'), 'half');
-  const spools = await Spools.open(scratch.layout);
+/** A spool of which the first `length` bytes have arrived, put away in order. */
+async function leave(scratch: ScratchStore, length = half): Promise<void> {
+  await using spools = disposable(await Spools.open(scratch.layout));
+  const spool = await spools.open(digest, bytes.length);
+  await spool.write(bytes.subarray(0, length), 0);
+  await spools.suspend(spool, gone);
+  await spool.close();
+}
+
+/** The next fill of it: writes what is missing and commits. Resolves to how much of the old one was believed. */
+async function finish(scratch: ScratchStore): Promise<number> {
+  await using spools = disposable(await Spools.open(scratch.layout));
+  const spool = await spools.open(digest, bytes.length);
+  const believed = await spool.recovered;
+  expect(spool.prefix).toBe(believed);
+  if (believed < bytes.length) await spool.write(bytes.subarray(believed), believed);
+  await spool.verify();
+  await spools.commit(spool, scratch.store);
+  await spool.close();
+  expect(spools.leftovers.bytes).toBe(0);
   expect(await scratch.spoolFiles()).toEqual([]);
-  await spools.close();
+  expect(bytes.equals((await scratch.store.readAll(digest, bytes.length)) ?? Buffer.alloc(0))).toBe(true);
+  return believed;
+}
+
+function disposable(spools: Spools): Spools & AsyncDisposable {
+  return Object.assign(spools, { [Symbol.asyncDispose]: () => spools.close() });
+}
+
+async function flip(path: string, position: number): Promise<void> {
+  const file = await open(path, 'r+');
+  const { buffer } = await file.read(Buffer.alloc(1), 0, 1, position);
+  await file.write(Buffer.of((buffer[0] ?? 0) ^ 0xff), 0, 1, position);
+  await file.close();
+}
+
+describe('what a broken fill left', () => {
+  test('is believed to the last byte that was hashed, and finished', async () => {
+    await using scratch = await ScratchStore.open();
+    await leave(scratch);
+    expect(await finish(scratch)).toBe(half);
+  });
+
+  test('counts for what it takes of the disk until a fill goes on with it', async () => {
+    await using scratch = await ScratchStore.open();
+    await leave(scratch);
+    await using spools = disposable(await Spools.open(scratch.layout));
+    expect(spools.leftovers.bytes).toBeGreaterThanOrEqual(half);
+    const spool = await spools.open(digest, bytes.length);
+    expect(spools.leftovers.bytes).toBe(0);
+    await spools.discard(spool, gone);
+    await spool.close();
+    expect(await scratch.spoolFiles()).toEqual([]);
+  });
+
+  test.each([
+    ['the first byte', 0, 0],
+    ['a byte between the checkpoints', checkpointBytes + 7, checkpointBytes],
+    ['the last byte', half - 1, 2 * checkpointBytes],
+  ])('is believed up to the checkpoint before a wrong byte: %s', async (_, position, believed) => {
+    await using scratch = await ScratchStore.open();
+    await leave(scratch);
+    await flip(scratch.layout.spool(digest), position);
+    expect(await finish(scratch)).toBe(believed);
+  });
+
+  test('is believed as far as the file goes', async () => {
+    await using scratch = await ScratchStore.open();
+    await leave(scratch);
+    await truncate(scratch.layout.spool(digest), checkpointBytes + 9);
+    expect(await finish(scratch)).toBe(checkpointBytes);
+  });
+
+  test.each([
+    ['a torn line', '12582912 0123'],
+    ['a line that goes back', `1000 ${'0'.repeat(64)}\n`],
+    ['rubbish', '\0\0\0\n\0\n'],
+    ['a checkpoint behind the end', `${bytes.length + 1} ${'0'.repeat(64)}\n`],
+  ])('is believed as far as its journal makes sense: %s', async (_, tail) => {
+    await using scratch = await ScratchStore.open();
+    await leave(scratch);
+    await appendFile(scratch.layout.journal(digest), tail);
+    expect(await finish(scratch)).toBe(half);
+  });
+
+  test('is not believed where the journal claims more than was written', async () => {
+    await using scratch = await ScratchStore.open();
+    await leave(scratch, checkpointBytes);
+    const file = await open(scratch.layout.spool(digest), 'r+');
+    await file.truncate(2 * checkpointBytes);
+    await file.close();
+    await appendFile(scratch.layout.journal(digest), `${2 * checkpointBytes} ${'a'.repeat(64)}\n`);
+    expect(await finish(scratch)).toBe(checkpointBytes);
+  });
+
+  test('is dropped when the blob has another size', async () => {
+    await using scratch = await ScratchStore.open();
+    await leave(scratch);
+    await using spools = disposable(await Spools.open(scratch.layout));
+    const spool = await spools.open(digest, bytes.length + 1);
+    expect(spool.claimed).toBe(0);
+    await spools.discard(spool, gone);
+    await spool.close();
+  });
+
+  test('goes when room is needed, the oldest first', async () => {
+    await using scratch = await ScratchStore.open();
+    await leave(scratch);
+    await using spools = disposable(await Spools.open(scratch.layout));
+    const other = await spools.open(digestOf(Buffer.from('b')), 100);
+    await other.write(Buffer.alloc(50), 0);
+    await spools.suspend(other, gone);
+    await other.close();
+    expect(await spools.leftovers.drop(1)).toBeGreaterThanOrEqual(half);
+    expect((await scratch.spoolFiles()).length).toBe(2);
+    await spools.leftovers.drop(Number.POSITIVE_INFINITY);
+    expect(await scratch.spoolFiles()).toEqual([]);
+    expect(spools.leftovers.bytes).toBe(0);
+  });
 });
 
-test('two spools of one digest keep out of each other’s way', async () => {
+describe('a killed process', () => {
+  test('loses what came after its last checkpoint', async () => {
+    await using scratch = await ScratchStore.open();
+    {
+      await using spools = disposable(await Spools.open(scratch.layout));
+      const spool = await spools.open(digest, bytes.length);
+      await spool.write(bytes.subarray(0, half), 0);
+      const journal = () => readFile(scratch.layout.journal(digest), 'utf8');
+      await until('two checkpoints', async () => (await journal()).split('\n').length === 4);
+      await spool.close(); // neither suspended nor discarded
+    }
+    expect(await finish(scratch)).toBe(2 * checkpointBytes);
+  });
+
+  test('leaves rubbish that the next one clears away: all but a spool with its journal', async () => {
+    await using scratch = await ScratchStore.open();
+    await leave(scratch);
+    const { layout } = scratch;
+    const lonely = digestOf(Buffer.from('lonely'));
+    const orphan = digestOf(Buffer.from('orphan'));
+    for (const path of [layout.spool(lonely), layout.journal(orphan), layout.arrival(digest, 'x'), layout.trash('y')])
+      await writeFile(path, 'left');
+    await using spools = disposable(await Spools.open(layout));
+    expect((await scratch.spoolFiles()).map((name) => name.slice(-8)).sort()).toEqual(
+      [digest.slice(-8), '.journal'].sort(),
+    );
+    expect(spools.leftovers.bytes).toBeGreaterThan(0);
+  });
+});
+
+describe('a spool that goes on', () => {
+  test('gives its readers what has proven true, while the rest is still being proven', async () => {
+    await using scratch = await ScratchStore.open();
+    await leave(scratch);
+    await using spools = disposable(await Spools.open(scratch.layout));
+    const spool = await spools.open(digest, bytes.length);
+    expect(spool.claimed).toBe(half);
+    const reader = spool.read();
+    if (!reader) throw new Error('no reader');
+    const all = readFrom(reader);
+    await spool.write(bytes.subarray(half), half);
+    expect(await spool.recovered).toBe(half);
+    await spool.verify();
+    expect((await all).equals(bytes)).toBe(true);
+    await spools.commit(spool, scratch.store);
+    await Promise.all([reader.close(), spool.close()]);
+  });
+
+  test('refuses a byte that it has', async () => {
+    await using scratch = await ScratchStore.open();
+    await leave(scratch);
+    await using spools = disposable(await Spools.open(scratch.layout));
+    const spool = await spools.open(digest, bytes.length);
+    await spool.recovered;
+    await expect(spool.write(bytes.subarray(0, 10), 0)).rejects.toThrow('arrived twice');
+    await spools.suspend(spool, gone);
+    await spool.close();
+  });
+});
+
+test('the next spool of a digest waits until the one before is put away', async () => {
   await using scratch = await ScratchStore.open();
-  const spools = await Spools.open(scratch.layout);
-  const [one, other] = [await spools.create(digest, bytes.length), await spools.create(digest, bytes.length)];
-  await one.write(bytes, 0);
-  await one.verify();
-  await other.write(Buffer.from('b'), 0);
-  await other.discard(new Error('given up'));
-  await one.commit(scratch.store);
-  await Promise.all([one.close(), other.close()]);
-  expect(await scratch.store.readAll(digest, bytes.length)).toEqual(new Uint8Array(bytes));
-  expect(await scratch.spoolFiles()).toEqual([]);
-  await spools.close();
+  await using spools = disposable(await Spools.open(scratch.layout));
+  const one = await spools.open(digest, bytes.length);
+  await one.write(bytes.subarray(0, half), 0);
+  const opening = spools.open(digest, bytes.length);
+  expect(await isPending(opening)).toBe(true);
+  await spools.suspend(one, gone);
+  await one.close();
+  const other = await opening;
+  expect(await other.recovered).toBe(half);
+  await spools.discard(other, gone);
+  await other.close();
+});
+
+describe('a file in the store that nobody vouches for', () => {
+  test('is read at once and committed when it proves true', async () => {
+    await using scratch = await ScratchStore.open();
+    await scratch.store.put(digest, bytes);
+    await using spools = disposable(await Spools.open(scratch.layout));
+    const spool = await spools.adopt(digest, bytes.length);
+    await spool.verify();
+    await spools.commit(spool, scratch.store);
+    await spool.close();
+    expect(await scratch.store.has(digest, bytes.length)).toBe(true);
+  });
+
+  test('is removed when it lies', async () => {
+    await using scratch = await ScratchStore.open();
+    await scratch.store.put(digest, bytes);
+    await flip(scratch.layout.blob(digest), 99);
+    await using spools = disposable(await Spools.open(scratch.layout));
+    const spool = await spools.adopt(digest, bytes.length);
+    await expect(spool.verify()).rejects.toThrow('its bytes hash to');
+    await spools.discard(spool, gone);
+    await spool.close();
+    expect(await scratch.isStored(digest)).toBe(false);
+  });
+
+  test('is refused when it is gone', async () => {
+    await using scratch = await ScratchStore.open();
+    await using spools = disposable(await Spools.open(scratch.layout));
+    await expect(spools.adopt(digest, bytes.length)).rejects.toThrow('ENOENT');
+  });
+});
+
+test('a folder that was removed under the mirror is made again', async () => {
+  await using scratch = await ScratchStore.open();
+  await using spools = disposable(await Spools.open(scratch.layout));
+  await rm(scratch.layout.spools, { recursive: true });
+  const spool = await spools.open(digest, bytes.length);
+  await spool.write(bytes, 0);
+  await spool.verify();
+  await spools.commit(spool, scratch.store);
+  await spool.close();
+  expect(await scratch.isStored(digest)).toBe(true);
 });
