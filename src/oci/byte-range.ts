@@ -30,3 +30,19 @@ export function parseRange(header: string | undefined, size: number): ByteRange 
   if (start >= size) return 'unsatisfiable';
   return { start, end: Math.min(end, size - 1) };
 }
+
+/** Which bytes a client wants of a blob whose size nobody knows yet; all of it where `parseRange` would say so. */
+export interface WantedRange {
+  readonly start: number;
+  /** Exclusive; `undefined` for all that follows. */
+  readonly end: number | undefined;
+}
+
+/** A suffix counts as all: where it begins depends on the size. */
+export function wantedRange(header: string | undefined): WantedRange {
+  const [, first = '', last = ''] = (header === undefined ? null : singleRange.exec(header)) ?? [];
+  const start = Number(first);
+  if (first === '' || !Number.isSafeInteger(start) || (last !== '' && Number(last) < start))
+    return { start: 0, end: undefined };
+  return { start, end: last === '' || !Number.isSafeInteger(Number(last)) ? undefined : Number(last) + 1 };
+}

@@ -22,6 +22,11 @@ export function isManifestType(mediaType: string): boolean {
   return manifestTypes.has(mediaType);
 }
 
+/** Layers that may only be had from the place in their `urls`, which a mirror does not ask. */
+export function isForeignType(mediaType: string): boolean {
+  return /\.(foreign|nondistributable)\./.test(mediaType);
+}
+
 /** The type without parameters, lower-cased: `Application/JSON; charset=utf-8` is `application/json`. */
 export function bareMediaType(contentType: string): string {
   return (contentType.split(';', 1)[0] ?? '').trim().toLowerCase();

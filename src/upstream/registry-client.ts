@@ -9,6 +9,7 @@ import { statusError } from './status-error.ts';
 import type { Transport, UpstreamRequest, UpstreamResponse } from './transport.ts';
 import {
   type BlobTransfer,
+  type Part,
   type Resolution,
   type TagPage,
   type TagQuery,
@@ -20,6 +21,7 @@ export interface RegistryClientOptions {
   readonly name: string;
   readonly endpoint: URL;
   readonly answerTimeoutMs: number;
+  readonly parallel: number;
   readonly transport: Transport;
   readonly authenticator: Authenticator;
 }
@@ -31,11 +33,13 @@ const maxListBytes = 4 * 1024 * 1024;
 export class RegistryClient implements Upstream {
   readonly name: string;
   readonly answerTimeoutMs: number;
+  readonly parallel: number;
   readonly #options: RegistryClientOptions;
 
   constructor(options: RegistryClientOptions) {
     this.name = options.name;
     this.answerTimeoutMs = options.answerTimeoutMs;
+    this.parallel = options.parallel;
     this.#options = options;
   }
 
@@ -77,10 +81,18 @@ export class RegistryClient implements Upstream {
     return { descriptor: { mediaType, digest, size: bytes.length }, bytes };
   }
 
-  async fetchBlob(path: string, digest: Digest, signal: AbortSignal): Promise<BlobTransfer | undefined> {
-    const response = await this.#ask(path, `blobs/${digest}`, { kind: 'blob', signal });
+  async fetchBlob(path: string, digest: Digest, signal: AbortSignal, part?: Part): Promise<BlobTransfer | undefined> {
+    const headers = part && { range: `bytes=${part.start}-${part.end - 1}` };
+    const response = await this.#ask(path, `blobs/${digest}`, { kind: 'blob', signal, ...(headers && { headers }) });
+    if (part && response.status === 206) return this.#partOf(response, `${digest} of ${path}`, part);
+    // A length of 0 has no first byte, and some registries refuse every Range.
+    if (part && (response.status === 416 || response.status === 400)) {
+      response.discard();
+      return this.fetchBlob(path, digest, signal);
+    }
     if (!(await this.#found(response, `${path} blobs/${digest}`))) return undefined;
-    return { size: lengthOf(response), body: response.body };
+    const size = lengthOf(response);
+    return { size, start: 0, end: size, body: response.body };
   }
 
   async proveBlob(path: string, digest: Digest, signal: AbortSignal): Promise<number | undefined> {
@@ -174,6 +186,18 @@ export class RegistryClient implements Upstream {
       response.discard();
       throw error;
     }
+  }
+
+  #partOf(response: UpstreamResponse, what: string, part: Part): BlobTransfer {
+    const contentRange = response.header('content-range') ?? '';
+    const [, first, last, total] = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/.exec(contentRange) ?? [];
+    const [start, end] = [Number(first), Number(last) + 1];
+    // It may give less than was asked for, from the same place.
+    if (start !== part.start || !(end > start) || end > part.end) {
+      response.discard();
+      throw this.#lie(`${JSON.stringify(contentRange)} of blob ${what}, asked for bytes ${part.start}-${part.end - 1}`);
+    }
+    return { size: total === undefined || total === '*' ? undefined : Number(total), start, end, body: response.body };
   }
 
   /** `false` for a proven 404; throws for every other status that is not 200. */

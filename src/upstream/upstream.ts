@@ -41,9 +41,19 @@ export interface Resolution {
   readonly manifest?: Manifest;
 }
 
+/** A part of a blob; `end` is exclusive. */
+export interface Part {
+  readonly start: number;
+  readonly end: number;
+}
+
 export interface BlobTransfer {
-  /** `undefined` when the upstream did not say. */
+  /** Length of the whole blob; `undefined` when the upstream did not say. */
   readonly size: number | undefined;
+  /** Where the body begins: as asked, or 0 from an upstream that gives no parts. */
+  readonly start: number;
+  /** Exclusive; `undefined` when the body goes on to the end of a blob of unknown length. */
+  readonly end: number | undefined;
   /** Ends early by throwing `UpstreamError`. */
   readonly body: AsyncIterable<Uint8Array>;
 }
@@ -69,8 +79,10 @@ export interface Upstream {
   resolve(path: string, reference: Reference, signal: AbortSignal): Promise<Resolution | undefined>;
   /** Bytes checked against the digest asked for and against `Docker-Content-Digest`. */
   fetchManifest(path: string, reference: Reference, signal: AbortSignal): Promise<Manifest | undefined>;
-  /** Unverified bytes, from the first. The caller reads or aborts the body. */
-  fetchBlob(path: string, digest: Digest, signal: AbortSignal): Promise<BlobTransfer | undefined>;
+  /** Requests for parts of one blob at once at most. */
+  readonly parallel: number;
+  /** Unverified bytes: the part, if the upstream gives parts, else all. The caller reads the body or leaves its loop. */
+  fetchBlob(path: string, digest: Digest, signal: AbortSignal, part?: Part): Promise<BlobTransfer | undefined>;
   /** Size of a blob that this repository really gives out, proven by reading its first byte: HEAD lies in places. */
   proveBlob(path: string, digest: Digest, signal: AbortSignal): Promise<number | undefined>;
   listTags(path: string, page: TagQuery, signal: AbortSignal): Promise<TagPage | undefined>;

@@ -1,7 +1,7 @@
 // The Range header: what one range means, and everything that must be treated as if it were not there.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseRange } from '../../src/oci/byte-range.ts';
+import { parseRange, wantedRange } from '../../src/oci/byte-range.ts';
 
 const huge = '9'.repeat(400);
 
@@ -125,6 +125,53 @@ describe('any range', () => {
           range.start <= range.end &&
           range.end < size
         );
+      }),
+    );
+  });
+});
+
+describe('what is wanted of a blob whose size nobody knows', () => {
+  test.each([
+    ['bytes=0-', { start: 0, end: undefined }],
+    ['bytes=0-0', { start: 0, end: 1 }],
+    ['bytes=500-1499', { start: 500, end: 1500 }],
+    ['bytes=500-', { start: 500, end: undefined }],
+    ['Bytes=7-7', { start: 7, end: 8 }],
+    [`bytes=7-${huge}`, { start: 7, end: undefined }],
+  ])('is what %s says', (header, wanted) => {
+    expect(wantedRange(header)).toEqual(wanted);
+  });
+
+  test.each([
+    undefined,
+    '',
+    'bytes=-500',
+    'bytes=-',
+    'bytes=500-0',
+    `bytes=${huge}-`,
+    'bytes=9007199254740993-',
+    'bytes=0-1,4-5',
+    'items=5-6',
+    'bytes=a-b',
+  ])('is all of it for %j', (header) => {
+    expect(wantedRange(header)).toEqual({ start: 0, end: undefined });
+  });
+
+  test('holds all that is sent, whatever the size turns out to be', () => {
+    const headers = fc.oneof(
+      fc.string(),
+      fc.stringMatching(/^bytes=\d{0,6}-\d{0,6}$/),
+      fc.stringMatching(/^bytes=[\d\s,-]*$/),
+    );
+    fc.assert(
+      fc.property(headers, fc.nat({ max: 2_000_000 }), (header, size) => {
+        const range = parseRange(header, size);
+        const wanted = wantedRange(header);
+        expect(wanted.start).toBeGreaterThanOrEqual(0);
+        if (range === 'unsatisfiable') return;
+        const { start, end } = range ?? { start: 0, end: size - 1 };
+        expect(wanted.start).toBeLessThanOrEqual(start);
+        expect(wanted.end ?? Infinity).toBeGreaterThan(end);
       }),
     );
   });

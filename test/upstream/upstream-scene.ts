@@ -66,6 +66,7 @@ export function openClient(options: AuthenticatorSceneOptions): ClientScene {
     name: 'registry.test',
     endpoint,
     answerTimeoutMs: 5000,
+    parallel: 4,
     transport,
     authenticator,
   });

@@ -10,6 +10,7 @@ function silent(name: string): Upstream {
   const never = () => Promise.reject(new Error(`${name} was asked`));
   return {
     name,
+    parallel: 4,
     answerTimeoutMs: 1000,
     resolve: never,
     fetchManifest: never,
