@@ -3,7 +3,7 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import type { Mirror } from '../mirror/mirror.ts';
 import type { Outcome } from '../mirror/outcome.ts';
 import type { Metrics } from '../observe/metrics.ts';
-import { type ByteRange, parseRange } from '../oci/byte-range.ts';
+import { type ByteRange, parseRange, wantedRange } from '../oci/byte-range.ts';
 import type { Digest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
 import { mediaTypes } from '../oci/media-types.ts';
@@ -25,7 +25,9 @@ export async function sendBlob(
     const { status, headers } = blobHead(exchange, digest, stat.size, stat.outcome);
     return exchange.body(null, status, headers);
   }
-  const answer = await beforeAnswer(exchange, source, (signal) => mirror.openBlob(source, digest, signal));
+  const answer = await beforeAnswer(exchange, source, (signal) =>
+    mirror.openBlob(source, digest, signal, wantedRange(exchange.req.header('range'))),
+  );
   if (!answer) throw blobUnknown(source, digest);
   const { content, outcome } = answer;
   exchange.set('outcome', outcome);

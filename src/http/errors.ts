@@ -1,5 +1,6 @@
 // The only map from what went wrong to what a client is told: status, OCI code, one sentence, detail.
 import { DigestMismatchError, OciError, type OciErrorCode } from '../oci/errors.ts';
+import { isDiskFault } from '../store/disk.ts';
 import { UpstreamError, type UpstreamFailure } from '../upstream/upstream.ts';
 import type { PullTarget } from './pull-path.ts';
 
@@ -55,7 +56,7 @@ export function errorAnswer(error: unknown, kind?: PullTarget['kind']): ErrorAns
       'UNAVAILABLE',
       'the upstream did not answer in time; try again, or pull from the registry itself',
     );
-  if (isDiskFault(error))
+  if (isOutOfReach(error))
     return answer(
       503,
       'UNAVAILABLE',
@@ -66,13 +67,12 @@ export function errorAnswer(error: unknown, kind?: PullTarget['kind']): ErrorAns
 
 /** Whether the log must hear of it: everything else is an answer, not a fault of ours. */
 export function isOurFault(error: unknown): boolean {
-  return isDiskFault(error) || errorAnswer(error).status === 500;
+  return isOutOfReach(error) || errorAnswer(error).status === 500;
 }
 
-function isDiskFault(error: unknown): boolean {
-  const { code, errstr } = (error ?? {}) as { code?: unknown; errstr?: unknown };
-  if (code === 'ERR_SQLITE_ERROR') return /disk|readonly/.test(String(errstr));
-  return ['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EMFILE', 'ENFILE'].includes(String(code));
+/** The disk refuses, or there is no descriptor left to open anything on it. */
+function isOutOfReach(error: unknown): boolean {
+  return isDiskFault(error) || ['EMFILE', 'ENFILE'].includes(String((error as { code?: unknown } | null)?.code));
 }
 
 function answer(status: number, code: string, message: string, detail: unknown = null): ErrorAnswer {

@@ -1,14 +1,19 @@
 // One transfer that fills the cache for everyone who asks for the digest. It belongs to no request.
 import type { Digest } from '../oci/digest.ts';
-import { DigestMismatchError } from '../oci/errors.ts';
 import type { BlobStore } from '../store/blob-store.ts';
+import type { Disk } from '../store/disk.ts';
 import type { Records } from '../store/records.ts';
 import type { Spool } from '../store/spool.ts';
 import type { Spools } from '../store/spools.ts';
-import { type BlobTransfer, UpstreamError } from '../upstream/upstream.ts';
+import { type BlobTransfer, type Part, UpstreamError } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
+import { adoptFile } from './adopt-file.ts';
+import type { Budget, Reservation } from './budget.ts';
+import { asError, isWorthless, NoRoomError, YieldedError } from './fill-failure.ts';
 import { linkBlob } from './links.ts';
+import { firstPart } from './segments.ts';
 import type { Slots } from './slots.ts';
+import { Transfer } from './transfer.ts';
 
 /** Token, redirects and refusals included. */
 const longestAnswerMs = 30_000;
@@ -18,102 +23,212 @@ export interface FillOptions {
   readonly digest: Digest;
   /** What the repository's manifest says of the length; `undefined` when no manifest named the blob. */
   readonly size: number | undefined;
+  /** Where the first reader begins. */
+  readonly from: number;
+  /** Somebody waits for it; otherwise it goes on with one request at a time, behind all that are waited for. */
+  readonly isWanted: boolean;
+  /** One plain stream from the first byte: for an upstream whose parts did not make up the blob. */
+  readonly isPlain: boolean;
   readonly store: BlobStore;
   readonly spools: Spools;
   readonly records: Records;
+  readonly budget: Pick<Budget, 'reserve'>;
+  readonly disk: Pick<Disk, 'report'>;
   readonly slots: Slots;
   readonly stopping: AbortSignal;
   /** Called in the same turn in which the outcome becomes visible: afterwards nobody may join. */
-  readonly onSettled: () => void;
+  readonly onSettled: (failure?: unknown) => void;
+  readonly onResume: (position: number, cause: unknown) => void;
+  /** Told how much of an earlier fill proved true and is not fetched again. */
+  readonly onRecovered: (bytes: number) => void;
 }
 
 export class Fill {
   readonly source: Source;
   /**
    * Settles once: a spool that readers may be opened on, `undefined` when the upstream proved it has no such blob, or
-   * the upstream's error.
+   * with `NoRoomError` or the upstream's error.
    */
   readonly opened: Promise<Spool | undefined>;
   /** Never rejects; the failure, if the blob was not committed. */
   readonly ended: Promise<unknown>;
   readonly #options: FillOptions;
   readonly #controller = new AbortController();
+  readonly #signal: AbortSignal;
+  #isWanted: boolean;
+  #hasSlot = false;
+  #transfer: Transfer | undefined;
 
   constructor(options: FillOptions) {
     this.source = options.source;
     this.#options = options;
+    this.#isWanted = options.isWanted;
+    this.#signal = AbortSignal.any([options.stopping, this.#controller.signal]);
     const opened = Promise.withResolvers<Spool | undefined>();
     this.opened = opened.promise;
     this.opened.catch(() => {}); // nobody may be waiting any more
     this.ended = this.#run(opened.resolve).then(
       () => undefined,
       (error: unknown) => {
-        options.onSettled();
+        options.onSettled(error);
         opened.reject(error);
         return error;
       },
     );
   }
 
+  get hasSlot(): boolean {
+    return this.#hasSlot;
+  }
+
+  /** Whether it takes a slot that somebody who waits could have. */
+  get canYield(): boolean {
+    return this.#hasSlot && !this.#isWanted;
+  }
+
+  /** From now on somebody waits for it. `false` when somebody did before. */
+  want(): boolean {
+    if (this.#isWanted) return false;
+    this.#isWanted = true;
+    this.#transfer?.next();
+    return true;
+  }
+
+  /** Leaves the table at once, and its bytes to the next fill. */
+  yield(): void {
+    this.#options.onSettled();
+    this.#controller.abort(new YieldedError(`${this.#options.digest} made place`));
+  }
+
   async #run(open: (spool: Spool | undefined) => void): Promise<void> {
-    const { slots, stopping } = this.#options;
-    const signal = AbortSignal.any([stopping, this.#controller.signal]);
-    const release = await slots.acquire(signal);
+    const { slots, spools, records, digest } = this.#options;
+    const release = await slots.acquire(this.#signal, () => this.#isWanted);
+    this.#hasSlot = true;
     try {
-      await this.#transfer(open, signal);
+      // A fill that made place may be finishing it.
+      await spools.free(digest);
+      const found = records.blob(digest);
+      if (!found || !(await adoptFile({ ...this.#options, signal: this.#signal, size: found.size, open })))
+        await this.#fetch(open);
     } finally {
       // Ends a body that nobody read to its end; after a whole one it ends nothing.
       this.#controller.abort();
+      this.#hasSlot = false;
       release();
     }
   }
 
-  async #transfer(open: (spool: Spool | undefined) => void, signal: AbortSignal): Promise<void> {
-    const { source, digest, records, spools, onSettled } = this.#options;
-    const transfer = await this.#answer(signal);
+  async #fetch(open: (spool: Spool | undefined) => void): Promise<void> {
+    const { source, digest, spools, onSettled } = this.#options;
+    const transfer = await this.#answer(await this.#firstPart());
     if (!transfer) {
       onSettled();
       open(undefined);
       return;
     }
     const size = this.#agreedSize(transfer);
-    const spool = await spools.create(digest, size);
+    const reservation = await this.#reserve(size);
     try {
-      linkBlob(records, source.repository, digest, size);
+      linkBlob(this.#options.records, source.repository, digest, size);
+      await this.#receive(transfer, await spools.open(digest, size), reservation, open);
+    } catch (error) {
+      this.#options.disk.report(error);
+      reservation.release();
+      throw error;
+    }
+  }
+
+  async #receive(
+    first: BlobTransfer,
+    spool: Spool,
+    reservation: Reservation,
+    open: (spool: Spool | undefined) => void,
+  ): Promise<void> {
+    const { source, spools, isPlain, onSettled, onResume, onRecovered } = this.#options;
+    try {
+      void spool.recovered.then((bytes) => bytes > 0 && onRecovered(bytes));
       // An empty blob has no last byte to withhold: it opens when it is proven.
-      if (size > 0) open(spool);
-      await receive(transfer, spool);
+      if (spool.size > 0) open(spool);
+      this.#transfer = new Transfer({
+        source,
+        spool,
+        first,
+        parallel: () => (this.#isWanted && !isPlain ? source.upstream.parallel : 1),
+        signal: this.#signal,
+        onResume,
+        onWrote: (bytes) => reservation.wrote(bytes),
+      });
+      await this.#transfer.run();
       await spool.verify();
       open(spool);
-      await this.#commit(spool);
+      await this.#keep(spool, reservation);
     } catch (error) {
-      onSettled();
-      await spool.discard(error instanceof Error ? error : new Error(String(error)));
+      onSettled(error);
+      const failure = asError(error);
+      // What is wrong cannot be gone on with, and a full disk needs the room.
+      if (isWorthless(error)) await spools.discard(spool, failure);
+      else await spools.suspend(spool, failure);
       throw error;
     } finally {
       await spool.close();
     }
   }
 
+  async #keep(spool: Spool, reservation: Reservation): Promise<void> {
+    const { digest, spools, store, records, onSettled } = this.#options;
+    if (!reservation.isKept) {
+      onSettled();
+      await spools.discard(spool);
+      // Its readers still hold the bytes on the disk.
+      void spool.closed.then(() => reservation.release());
+      return;
+    }
+    await spools.commit(spool, store);
+    try {
+      records.putBlob(digest, spool.size);
+    } catch (error) {
+      await store.remove(digest);
+      throw error;
+    }
+    reservation.release();
+    onSettled();
+  }
+
+  async #firstPart(): Promise<Part | undefined> {
+    const { source, digest, spools, size, from, isPlain } = this.#options;
+    if (isPlain) return undefined;
+    const left = await spools.leftovers.journal(digest);
+    const claimed = size === undefined || left?.size === size ? left?.checkpoints.at(-1)?.end : undefined;
+    return firstPart({ size: size ?? left?.size, from, claimed, parallel: source.upstream.parallel });
+  }
+
   /** The head of the answer only: a body is bounded by its pauses, not by its length. */
-  async #answer(signal: AbortSignal): Promise<BlobTransfer | undefined> {
+  async #answer(part: Part | undefined): Promise<BlobTransfer | undefined> {
     const { source, digest } = this.#options;
     const late = setTimeout(
       () => this.#controller.abort(new DOMException('the upstream did not answer', 'TimeoutError')),
       longestAnswerMs,
     );
     try {
-      return await source.upstream.fetchBlob(source.repository.path, digest, signal);
+      return await source.upstream.fetchBlob(source.repository.path, digest, this.#signal, part);
     } finally {
       clearTimeout(late);
     }
   }
 
-  async #commit(spool: Spool): Promise<void> {
-    const { store, records, digest, onSettled } = this.#options;
-    await spool.commit(store);
-    records.putBlob(digest, spool.size);
-    onSettled();
+  async #reserve(size: number): Promise<Reservation> {
+    const { digest, budget, spools } = this.#options;
+    const claimed = spools.leftovers.claim(digest);
+    let reservation: Reservation | undefined;
+    try {
+      reservation = await budget.reserve(size, this.#signal, claimed);
+    } finally {
+      if (!reservation && claimed > 0) await spools.leftovers.add(digest);
+    }
+    if (reservation && (reservation.isKept || this.#isWanted)) return reservation;
+    // What is not kept is of use only to somebody who waits.
+    reservation?.release();
+    throw new NoRoomError(digest);
   }
 
   #agreedSize({ size }: BlobTransfer): number {
@@ -128,24 +243,4 @@ export class Fill {
       );
     return found;
   }
-}
-
-async function receive({ body }: BlobTransfer, spool: Spool): Promise<void> {
-  for await (const chunk of body) {
-    if (spool.prefix + chunk.length > spool.size)
-      throw new UpstreamError('protocol', `more than the ${spool.size} bytes of ${spool.digest} arrived`);
-    await spool.write(chunk, spool.prefix);
-  }
-  if (spool.prefix !== spool.size)
-    throw new UpstreamError(
-      'unreachable',
-      `the transfer ended after ${spool.prefix} of ${spool.size} bytes of ${spool.digest}`,
-    );
-}
-
-/** The label of `stillwater_fill_failures_total`. */
-export function failureReason(error: unknown): string {
-  if (error instanceof UpstreamError) return error.failure;
-  if (error instanceof DigestMismatchError) return 'digest';
-  return (error as Error)?.name === 'AbortError' ? 'stopped' : 'disk';
 }

@@ -2,27 +2,44 @@
 import { errorText, type Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { Digest } from '../oci/digest.ts';
+import { DigestMismatchError } from '../oci/errors.ts';
 import { formatRepository } from '../oci/repository.ts';
 import type { BlobStore } from '../store/blob-store.ts';
+import type { Disk } from '../store/disk.ts';
 import type { Records } from '../store/records.ts';
 import type { Spools } from '../store/spools.ts';
 import type { Source } from '../upstream/upstreams.ts';
-import { Fill, failureReason } from './fill.ts';
+import type { Budget } from './budget.ts';
+import { Fill, type FillOptions } from './fill.ts';
+import { failureReason } from './fill-failure.ts';
 import { Slots } from './slots.ts';
 
 export interface FillsOptions {
   readonly store: BlobStore;
   readonly spools: Spools;
   readonly records: Records;
+  readonly budget: Pick<Budget, 'reserve'>;
+  readonly disk: Pick<Disk, 'report'>;
   readonly metrics: Metrics;
   readonly log: Log;
   readonly maxFills: number;
   readonly stopping: AbortSignal;
 }
 
+export interface Wish {
+  /** What the repository's manifest says of the length; `undefined` when no manifest named the blob. */
+  readonly size: number | undefined;
+  /** Where the first reader begins; 0 by default. */
+  readonly from?: number;
+  /** Whether somebody waits for it; by default, yes. */
+  readonly isWanted?: boolean;
+}
+
 export class Fills {
   readonly #options: FillsOptions;
   readonly #running = new Map<Digest, Fill>();
+  /** Those too that have left the table and still put their bytes away. */
+  readonly #ending = new Set<Promise<unknown>>();
   readonly #slots: Slots;
 
   constructor(options: FillsOptions) {
@@ -35,27 +52,68 @@ export class Fills {
   }
 
   /** The caller has just seen, in the same turn, that none runs and that the digest is not stored. */
-  start(source: Source, digest: Digest, size: number | undefined): Fill {
-    const fill = new Fill({
+  start(source: Source, digest: Digest, { size, from = 0, isWanted = true }: Wish): Fill {
+    if (isWanted) this.#makeRoom();
+    return this.#start(source, digest, { size, from, isWanted, isPlain: false });
+  }
+
+  /** Somebody waits now for what nobody waited for before. */
+  want(fill: Fill): void {
+    if (fill.want() && !fill.hasSlot) this.#makeRoom();
+  }
+
+  /** Where the log and the metrics hear of a transfer, in a fill or past the disk. */
+  reports(source: Source, digest: Digest): Pick<FillOptions, 'onResume' | 'onRecovered'> {
+    const { metrics, log } = this.#options;
+    const about = { repository: formatRepository(source.repository), digest };
+    return {
+      onResume: (position, cause) => {
+        metrics.fillResumes.inc();
+        log.info({ ...about, position, error: errorText(cause) }, 'a broken transfer goes on');
+      },
+      onRecovered: (bytes) => {
+        metrics.resumedBytes.inc(bytes);
+        log.info({ ...about, bytes }, 'goes on with what an earlier fill left');
+      },
+    };
+  }
+
+  /** Waits until every fill has ended; to end them early, abort the `stopping` signal. */
+  async drained(): Promise<void> {
+    while (this.#ending.size > 0) await Promise.all(this.#ending);
+  }
+
+  #start(source: Source, digest: Digest, wish: Required<Wish> & { readonly isPlain: boolean }): Fill {
+    const fill: Fill = new Fill({
       ...this.#options,
+      ...wish,
+      ...this.reports(source, digest),
       slots: this.#slots,
       source,
       digest,
-      size,
-      onSettled: () => {
-        if (this.#running.get(digest) === fill) this.#running.delete(digest);
+      onSettled: (failure) => {
+        if (this.#running.get(digest) !== fill) return;
+        this.#running.delete(digest);
+        // Once more from nothing, for those who come now; the next failure is the last.
+        if (failure instanceof DigestMismatchError && !wish.isPlain)
+          this.#start(source, digest, { ...wish, isPlain: true });
         this.#count();
       },
     });
     this.#running.set(digest, fill);
     this.#count();
-    void fill.ended.then((failure) => failure !== undefined && this.#report(source, digest, failure));
+    const ended = fill.ended.then((failure) => {
+      this.#ending.delete(ended);
+      if (failure !== undefined) this.#report(source, digest, failure);
+    });
+    this.#ending.add(ended);
     return fill;
   }
 
-  /** Waits until every fill has ended; to end them early, abort the `stopping` signal. */
-  async drained(): Promise<void> {
-    await Promise.all([...this.#running.values()].map((fill) => fill.ended));
+  /** With every slot taken, the latest fill that nobody waits for makes place. */
+  #makeRoom(): void {
+    if (this.#slots.free > 0) return;
+    [...this.#running.values()].findLast((fill) => fill.canYield)?.yield();
   }
 
   #count(): void {
@@ -65,10 +123,9 @@ export class Fills {
   #report(source: Source, digest: Digest, failure: unknown): void {
     const { metrics, log } = this.#options;
     const reason = failureReason(failure);
+    if (reason === undefined) return;
     metrics.fillFailures.inc({ reason });
-    log.warn(
-      { repository: formatRepository(source.repository), digest, reason, error: errorText(failure) },
-      'fill failed',
-    );
+    const repository = formatRepository(source.repository);
+    log.warn({ repository, digest, reason, error: errorText(failure) }, 'fill failed');
   }
 }

@@ -1,9 +1,12 @@
 // Manifests in the cache: small, fetched whole, stored as blobs with a media type, and the source of all links.
+import type { Log } from '../observe/log.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import { type Manifest, type ManifestChildren, manifestChildren } from '../oci/manifest.ts';
 import type { Reference } from '../oci/reference.ts';
 import { formatRepository, type Repository } from '../oci/repository.ts';
 import type { BlobStore } from '../store/blob-store.ts';
+import type { Disk } from '../store/disk.ts';
 import type { Records } from '../store/records.ts';
 import { UpstreamError } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
@@ -18,6 +21,8 @@ export interface ManifestAnswer {
 export interface ManifestsOptions {
   readonly store: BlobStore;
   readonly records: Records;
+  readonly disk: Pick<Disk, 'report'>;
+  readonly log: Log;
   /** Ends every request to an upstream when the mirror stops. */
   readonly stopping: AbortSignal;
 }
@@ -50,29 +55,47 @@ export class Manifests {
   }
 
   /**
-   * Links the repository to what the manifest names, and keeps the bytes if they are not here yet. Throws
-   * `UpstreamError` and does neither when they are not what their type says.
+   * Links the repository to what the manifest names, and keeps the bytes if they are not here yet; what the disk does
+   * not take is answered all the same. Throws `UpstreamError` and does neither when they are not what their type says.
    */
   async store(repository: Repository, manifest: Manifest): Promise<void> {
-    const { store, records } = this.#options;
-    const { digest, size, mediaType } = manifest.descriptor;
+    const { store, records, disk } = this.#options;
+    const { digest } = manifest.descriptor;
     const children = usableChildren(repository, manifest);
-    if (records.blob(digest)?.mediaType === undefined) {
-      await store.put(digest, manifest.bytes);
-      records.putBlob(digest, size, mediaType);
+    try {
+      if (records.blob(digest)?.mediaType === undefined) {
+        await store.put(digest, manifest.bytes);
+        await this.#keep(manifest.descriptor);
+      }
+      records.addLinks(repository, [manifest.descriptor, ...children.manifests, ...children.blobs]);
+    } catch (error) {
+      if (!disk.report(error)) throw error;
     }
-    records.addLinks(repository, [manifest.descriptor, ...children.manifests, ...children.blobs]);
   }
 
   /** What rests here, whoever may have it. A file that is gone or cut short is forgotten, and so a miss. */
   async stored(digest: Digest): Promise<Manifest | undefined> {
-    const { store, records } = this.#options;
+    const { store, records, log } = this.#options;
     const record = records.blob(digest);
     if (record?.mediaType === undefined) return undefined;
     const bytes = await store.readAll(digest, record.size);
-    if (bytes) return { bytes, descriptor: { digest, size: record.size, mediaType: record.mediaType } };
+    if (bytes) {
+      records.touch(record.id);
+      return { bytes, descriptor: { digest, size: record.size, mediaType: record.mediaType } };
+    }
+    log.warn({ digest }, 'the file of a stored manifest is gone or cut short; it will be fetched again');
     records.deleteBlob(digest);
     return undefined;
+  }
+
+  async #keep({ digest, size, mediaType }: Descriptor): Promise<void> {
+    const { store, records } = this.#options;
+    try {
+      records.putBlob(digest, size, mediaType);
+    } catch (error) {
+      if (!records.blob(digest)) await store.remove(digest);
+      throw error;
+    }
   }
 
   /** Stored for another repository: this one's upstream must say that it is here too. */

@@ -1,20 +1,25 @@
 // The cache as its doors see it: pulls for repositories, answered from the store, a running fill, or the upstream.
 import type { Log } from '../observe/log.ts';
+import { type WantedRange, wantedRange } from '../oci/byte-range.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { Reference } from '../oci/reference.ts';
 import type { Repository } from '../oci/repository.ts';
 import type { BlobStore } from '../store/blob-store.ts';
 import type { Content } from '../store/content.ts';
+import type { Disk } from '../store/disk.ts';
 import type { Records } from '../store/records.ts';
 import type { Spool } from '../store/spool.ts';
 import { abandonable } from '../upstream/abandonable.ts';
 import { isUpstreamFault, type TagPage, type TagQuery } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
 import type { Fill } from './fill.ts';
+import { isForTheDisk } from './fill-failure.ts';
 import type { Fills } from './fills.ts';
-import { isManifestHere, linkBlob } from './links.ts';
+import { isManifestHere, linkBlob, tryToRemember } from './links.ts';
 import type { ManifestAnswer, Manifests } from './manifests.ts';
 import type { Outcome } from './outcome.ts';
+import { openPastDisk, SpooledContent } from './past-disk.ts';
+import type { Siblings } from './siblings.ts';
 import type { Tags } from './tags.ts';
 
 export interface BlobAnswer {
@@ -34,6 +39,9 @@ export interface MirrorOptions {
   readonly manifests: Manifests;
   readonly tags: Tags;
   readonly fills: Fills;
+  readonly disk: Pick<Disk, 'problem' | 'report'>;
+  /** `undefined`: blobs are fetched as they are asked for. */
+  readonly siblings: Siblings | undefined;
   readonly log: Log;
 }
 
@@ -45,11 +53,14 @@ export class Mirror {
     this.#options = options;
   }
 
-  getManifest(source: Source, reference: Reference, signal: AbortSignal): Promise<ManifestAnswer | undefined> {
-    const { tags, manifests } = this.#options;
-    return 'tag' in reference
-      ? tags.get(source, reference.tag, signal)
-      : manifests.get(source, reference.digest, signal);
+  async getManifest(source: Source, reference: Reference, signal: AbortSignal): Promise<ManifestAnswer | undefined> {
+    const { tags, manifests, siblings } = this.#options;
+    const answer =
+      'tag' in reference
+        ? await tags.get(source, reference.tag, signal)
+        : await manifests.get(source, reference.digest, signal);
+    if (answer) siblings?.remember(source.repository, answer.manifest);
+    return answer;
   }
 
   /** From the upstream; from the cache, which may know fewer, when the upstream cannot be asked. */
@@ -70,35 +81,56 @@ export class Mirror {
     return this.#options.records.repositories(limit, last);
   }
 
-  /** Starts a fill when there is neither a stored blob nor a running fill; the content may still be arriving. */
-  async openBlob(source: Source, digest: Digest, signal: AbortSignal): Promise<BlobAnswer | undefined> {
-    const { records, store, fills } = this.#options;
+  /**
+   * Starts a fill when there is neither a stored blob nor a running fill; the content may still be arriving. `wanted` is
+   * what the caller will read of it, so that this part can come first.
+   */
+  async openBlob(
+    source: Source,
+    digest: Digest,
+    signal: AbortSignal,
+    wanted: WantedRange = wantedRange(undefined),
+  ): Promise<BlobAnswer | undefined> {
+    const { records, store, fills, disk } = this.#options;
     const { repository } = source;
     if (isManifestHere(records, repository, digest)) return undefined;
     // Each round decides on what is true in one turn; whatever it waits for may change that, so it looks again.
     for (;;) {
-      const stored = records.blob(digest);
+      const record = records.blob(digest);
+      const stored = record?.proven ? record : undefined;
       const running = fills.find(digest);
       if (!stored && !running) {
-        const fill = fills.start(source, digest, records.link(repository, digest)?.size);
-        const spool = await abandonable(fill.opened, signal);
+        if (disk.problem !== undefined) return this.#pass(source, digest, wanted, signal);
+        const size = records.link(repository, digest)?.size;
+        const fill = fills.start(source, digest, { size, from: wanted.start });
+        this.#startSiblings(source, digest);
+        const spool = await this.#opened(fill, signal);
+        if (spool === 'no room') return this.#pass(source, digest, wanted, signal);
         if (!spool) return undefined;
         const content = spool.read();
-        if (content) return { content, outcome: 'miss' };
+        if (content) return this.#spooled(content, 'miss', source, digest, wanted);
       } else if (!this.#mayHave(source, digest, running)) {
         if ((await this.#prove(source, digest, signal)) === undefined) return undefined;
       } else if (stored) {
         const content = await store.open(digest, stored.size);
-        if (content) return { content, outcome: 'hit' };
+        if (content) {
+          records.touch(stored.id);
+          return { content, outcome: 'hit' };
+        }
         this.#forget(digest);
       } else if (running) {
+        fills.want(running);
+        this.#startSiblings(source, digest);
         const isOurs = isSame(running.source.repository, repository);
         // What another repository's upstream says, a refusal or nothing, is no answer to this one.
-        const opened = isOurs ? running.opened : openedOrNot(running);
-        const spool = await abandonable(opened, signal);
+        const spool = await this.#opened(running, signal).catch((error: unknown) => {
+          if (isOurs || signal.aborted) throw error;
+          return undefined;
+        });
+        if (spool === 'no room') return this.#pass(source, digest, wanted, signal);
         if (!spool && isOurs) return undefined;
         const content = spool?.read();
-        if (content) return { content, outcome: 'joined' };
+        if (content) return this.#spooled(content, 'joined', source, digest, wanted);
       }
     }
   }
@@ -108,7 +140,8 @@ export class Mirror {
     const { records, store, fills } = this.#options;
     if (isManifestHere(records, source.repository, digest)) return undefined;
     const running = fills.find(digest);
-    const stored = records.blob(digest);
+    const record = records.blob(digest);
+    const stored = record?.proven ? record : undefined;
     if (this.#mayHave(source, digest, running)) {
       if (stored && (await store.has(digest, stored.size))) return { size: stored.size, outcome: 'hit' };
       // What another repository's upstream refuses is no answer here: the proof below asks this one's.
@@ -127,8 +160,48 @@ export class Mirror {
 
   async #prove({ upstream, repository }: Source, digest: Digest, signal: AbortSignal): Promise<number | undefined> {
     const size = await upstream.proveBlob(repository.path, digest, signal);
-    if (size !== undefined) linkBlob(this.#options.records, repository, digest, size);
+    if (size !== undefined) this.#link(repository, digest, size);
     return size;
+  }
+
+  async #opened(fill: Fill, signal: AbortSignal): Promise<Spool | 'no room' | undefined> {
+    try {
+      return await abandonable(fill.opened, signal);
+    } catch (error) {
+      if (isForTheDisk(error)) return 'no room';
+      throw error;
+    }
+  }
+
+  #spooled(spooled: Content, outcome: Outcome, source: Source, digest: Digest, wanted: WantedRange): BlobAnswer {
+    const { onResume } = this.#options.fills.reports(source, digest);
+    return { content: new SpooledContent(spooled, { source, digest, wanted, onResume }), outcome };
+  }
+
+  async #pass(
+    source: Source,
+    digest: Digest,
+    wanted: WantedRange,
+    signal: AbortSignal,
+  ): Promise<BlobAnswer | undefined> {
+    const { onResume } = this.#options.fills.reports(source, digest);
+    const content = await openPastDisk({ source, digest, wanted, onResume }, signal);
+    if (content) this.#link(source.repository, digest, content.size);
+    return content && { content, outcome: 'miss' };
+  }
+
+  /** The first blob of an image that is asked for brings the others, behind everything that somebody waits for. */
+  #startSiblings(source: Source, digest: Digest): void {
+    const { records, fills, siblings, disk } = this.#options;
+    if (disk.problem !== undefined) return;
+    for (const sibling of siblings?.take(source.repository, digest) ?? [])
+      if (!records.blob(sibling.digest) && !fills.find(sibling.digest))
+        fills.start(source, sibling.digest, { size: sibling.size, isWanted: false });
+  }
+
+  #link(repository: Repository, digest: Digest, size: number): void {
+    const { records, disk } = this.#options;
+    tryToRemember(disk, () => linkBlob(records, repository, digest, size));
   }
 
   #forget(digest: Digest): void {

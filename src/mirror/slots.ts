@@ -1,15 +1,24 @@
-// A bounded number of things at once; who comes too late waits its turn.
+// A bounded number of things at once; who comes too late waits its turn, behind those that are urgent.
+
+interface Waiting {
+  readonly isUrgent: () => boolean;
+  take(): void;
+}
 
 export class Slots {
   #free: number;
-  readonly #queue: (() => void)[] = [];
+  #queue: Waiting[] = [];
 
   constructor(count: number) {
     this.#free = count;
   }
 
+  get free(): number {
+    return this.#free;
+  }
+
   /** Resolves to the function that gives the slot back, once. Rejects with the signal's reason. */
-  async acquire(signal: AbortSignal): Promise<() => void> {
+  async acquire(signal: AbortSignal, isUrgent = () => true): Promise<() => void> {
     signal.throwIfAborted();
     return new Promise((resolve, reject) => {
       const take = () => {
@@ -17,13 +26,14 @@ export class Slots {
         this.#free--;
         resolve(() => this.#giveBack());
       };
+      const waiting = { isUrgent, take };
       const leave = () => {
-        this.#queue.splice(this.#queue.indexOf(take), 1);
+        this.#queue = this.#queue.filter((other) => other !== waiting);
         reject(signal.reason);
       };
       if (this.#free > 0) take();
       else {
-        this.#queue.push(take);
+        this.#queue.push(waiting);
         signal.addEventListener('abort', leave, { once: true });
       }
     });
@@ -31,6 +41,8 @@ export class Slots {
 
   #giveBack(): void {
     this.#free++;
-    this.#queue.shift()?.();
+    const next = this.#queue.find(({ isUrgent }) => isUrgent()) ?? this.#queue[0];
+    this.#queue = this.#queue.filter((other) => other !== next);
+    next?.take();
   }
 }

@@ -1,13 +1,16 @@
 // What a tag means: remembered for a while, confirmed by HEAD after that, and believed longer while nobody can be asked.
 import { formatRepository } from '../oci/repository.ts';
+import type { Disk } from '../store/disk.ts';
 import type { Records, TagRecord } from '../store/records.ts';
 import { isUpstreamFault, type Resolution } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
+import { tryToRemember } from './links.ts';
 import type { ManifestAnswer, Manifests } from './manifests.ts';
 import { SingleFlight } from './single-flight.ts';
 
 export interface TagsOptions {
   readonly records: Records;
+  readonly disk: Pick<Disk, 'report'>;
   readonly manifests: Manifests;
   readonly stopping: AbortSignal;
   /** How long a tag is believed without a question. */
@@ -80,12 +83,14 @@ export class Tags {
     tag: string,
     { cached, bound }: { cached: Cached | undefined; bound: AbortSignal },
   ): Promise<ManifestAnswer | undefined> {
-    const { records, stopping } = this.#options;
+    const { records, disk, stopping } = this.#options;
     const { upstream, repository } = source;
     const resolution = await upstream.resolve(repository.path, { tag }, AbortSignal.any([stopping, bound]));
     const answer = resolution && (await this.#bring(source, resolution, { cached, bound }));
-    if (answer) records.putTag(repository, tag, { digest: answer.manifest.descriptor.digest, checkedAt: Date.now() });
-    else records.deleteTag(repository, tag);
+    tryToRemember(disk, () => {
+      if (answer) records.putTag(repository, tag, { digest: answer.manifest.descriptor.digest, checkedAt: Date.now() });
+      else records.deleteTag(repository, tag);
+    });
     return answer;
   }
 

@@ -1,6 +1,6 @@
 // After the first byte of a body the only error is to close short of Content-Length, read here from the raw connection.
 import { connect } from 'node:net';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { digestFor, filled } from '../mirror/start-mirror.ts';
 import { BlobClient } from '../support/blob-client.ts';
 import type { FaultEffect } from '../support/faults.ts';
@@ -9,6 +9,8 @@ import { openFiles } from '../support/open-files.ts';
 import { contentOf, type ServedContent } from '../support/served-content.ts';
 import { until } from '../support/until.ts';
 import { type Scene, scene, sendRaw } from './start-registry.ts';
+
+vi.mock('node:timers/promises', () => import('../mirror/no-pauses.ts'));
 
 const name = 'library/app';
 const size = 200_000;
@@ -27,12 +29,17 @@ describe('a body that goes wrong', () => {
   test.each<[string, FaultEffect]>([
     ['has a wrong byte', { flipByteAt: 1000 }],
     ['has a wrong last byte', { flipByteAt: size - 1 }],
-    ['is dropped by the upstream', { dropAfter: 150_000 }],
-    ['is reset by the upstream', { resetAfter: 150_000 }],
+    ['is dropped by an upstream that is never heard of again', { dropAfter: 150_000 }],
+    ['is reset by an upstream that is never heard of again', { resetAfter: 150_000 }],
   ])('because it %s ends the connection, short, without another word', async (_what, effect) => {
     await using at = await sceneWithBlob();
     const gate = new Gate();
-    at.upstream.faults.add({ kind: 'blob' }, { ...effect, holdBody: { after: 100_000, gate } });
+    if (effect.flipByteAt === undefined) at.upstream.faults.add({ kind: 'blob' }, { hangUp: true });
+    else at.upstream.faults.add({ kind: 'blob' }, effect);
+    at.upstream.faults.add(
+      { kind: 'blob', times: 1 },
+      { ...effect, hangUp: false, holdBody: { after: 100_000, gate } },
+    );
     const answers = [get(at, at.path), get(at, at.path, 'Range: bytes=50000-\r\n')];
     await gate.reached;
     gate.open();
@@ -67,7 +74,8 @@ describe('a body that goes wrong', () => {
 
   test('is an error of the client’s request to nobody but the client', async () => {
     await using at = await sceneWithBlob();
-    at.upstream.faults.add({ kind: 'blob' }, { dropAfter: 100_000 });
+    at.upstream.faults.add({ kind: 'blob' }, { hangUp: true });
+    at.upstream.faults.add({ kind: 'blob', times: 1 }, { hangUp: false, dropAfter: 100_000 });
     await at.ask(at.path);
     const line = await until('the line', () => at.registry.mirror.logLines.find(({ msg }) => msg === 'request'));
     expect(line).toMatchObject({ level: 30, status: 200, complete: false });

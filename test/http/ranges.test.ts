@@ -114,7 +114,8 @@ describe('a blob that arrives', () => {
     const answer = await at.ask(`/v2/${name}/blobs/${blob.digest}`);
     expect(answer.headers['cache-status']).toBe('stillwater; hit');
     expectWhole(answer);
-    expect(at.upstream.requests.map(({ headers }) => headers.range)).toEqual([undefined]);
+    // No manifest told its size; what the client skips is nearer than another request would be.
+    expect(at.upstream.requests.map(({ headers }) => headers.range)).toEqual(['bytes=0-8388607']);
   });
 
   test('is read by many who each take a piece and leave, from one transfer', async () => {

@@ -1,4 +1,4 @@
-// A bounded number of things at once, in the order in which they came.
+// A bounded number of things at once, in the order in which they came, those that are urgent first.
 import { expect, test } from 'vitest';
 import { Slots } from '../../src/mirror/slots.ts';
 import { patient } from './start-mirror.ts';
@@ -32,6 +32,34 @@ test('serves those who wait in their order', async () => {
   release();
   await Promise.all(waiting);
   expect(order).toEqual([1, 2, 3]);
+});
+
+test('serves who is urgent before those who are not, also when it became so while it waited', async () => {
+  const slots = new Slots(1);
+  const order: string[] = [];
+  const release = await slots.acquire(patient);
+  let isUrgentNow = false;
+  const waiting = [
+    { name: 'never', isUrgent: () => false },
+    { name: 'now', isUrgent: () => isUrgentNow },
+    { name: 'always', isUrgent: () => true },
+  ].map(async ({ name, isUrgent }) => {
+    const giveBack = await slots.acquire(patient, isUrgent);
+    order.push(name);
+    giveBack();
+  });
+  isUrgentNow = true;
+  release();
+  await Promise.all(waiting);
+  expect(order).toEqual(['now', 'always', 'never']);
+});
+
+test('lets in who is not urgent while there is a slot', async () => {
+  const slots = new Slots(2);
+  await slots.acquire(patient, () => false);
+  expect(slots.free).toBe(1);
+  await slots.acquire(patient);
+  expect(slots.free).toBe(0);
 });
 
 test('a waiter that leaves gives its place to the next, not a slot to nobody', async () => {

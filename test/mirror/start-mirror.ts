@@ -2,18 +2,13 @@
 import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import pino from 'pino';
-import { Fills } from '../../src/mirror/fills.ts';
-import { Manifests } from '../../src/mirror/manifests.ts';
-import { Mirror } from '../../src/mirror/mirror.ts';
-import { Tags } from '../../src/mirror/tags.ts';
+import type { Size } from '../../src/mirror/budget.ts';
 import type { Log } from '../../src/observe/log.ts';
 import { createMetrics, type Metrics } from '../../src/observe/metrics.ts';
 import { type Digest, parseDigest } from '../../src/oci/digest.ts';
-import { BlobStore } from '../../src/store/blob-store.ts';
+import { type Cache, openCache } from '../../src/open-cache.ts';
 import type { Content } from '../../src/store/content.ts';
-import { type Layout, prepareLayout } from '../../src/store/layout.ts';
-import { Records } from '../../src/store/records.ts';
-import { Spools } from '../../src/store/spools.ts';
+import type { Layout } from '../../src/store/layout.ts';
 import { Authenticator } from '../../src/upstream/authenticator.ts';
 import { RegistryClient } from '../../src/upstream/registry-client.ts';
 import { Transport } from '../../src/upstream/transport.ts';
@@ -26,6 +21,11 @@ export interface StartMirrorOptions {
   /** A cache to start on again; its owner removes it. */
   readonly dir?: string;
   readonly maxFills?: number;
+  readonly maxSize?: Size;
+  readonly minFree?: number;
+  /** Off, unless asked for: a test counts the fills it started. */
+  readonly siblings?: boolean;
+  readonly parallel?: number;
   readonly answerTimeoutMs?: number;
   readonly ttlMs?: number;
   readonly staleIfErrorMs?: number;
@@ -34,13 +34,7 @@ export interface StartMirrorOptions {
 
 export type LogLine = Readonly<Record<string, unknown>>;
 
-export interface StartedMirror extends AsyncDisposable {
-  readonly mirror: Mirror;
-  readonly manifests: Manifests;
-  readonly tags: Tags;
-  readonly fills: Fills;
-  readonly records: Records;
-  readonly layout: Layout;
+export interface StartedMirror extends Cache {
   readonly upstreams: Upstreams;
   readonly metrics: Metrics;
   readonly log: Log;
@@ -61,41 +55,28 @@ export async function startMirror(options: StartMirrorOptions): Promise<StartedM
   const logLines: LogLine[] = [];
   const log = pino({ base: null }, { write: (line: string) => logLines.push(JSON.parse(line) as LogLine) });
   const metrics = createMetrics();
-  const stopping = new AbortController();
   const parts = opened.use(new AsyncDisposableStack());
 
-  const clients = Object.entries(options.upstreams).map(([name, { url }]) =>
-    openClient(name, url, metrics, options.answerTimeoutMs ?? minute),
-  );
+  const clients = Object.entries(options.upstreams).map(([name, { url }]) => openClient(name, url, metrics, options));
   const upstreams = parts.adopt(new Upstreams(clients, clients[0]?.name ?? ''), (all) => all.close());
-  const layout = await prepareLayout(dir);
-  const records = parts.adopt(new Records(layout.index), (index) => index.close());
-  const store = new BlobStore(layout);
-  const spools = parts.adopt(await Spools.open(layout), (all) => all.close());
-  const manifests = new Manifests({ store, records, stopping: stopping.signal });
-  const tags = new Tags({
-    records,
-    manifests,
-    stopping: stopping.signal,
+  const cache = await openCache({
+    dir,
+    maxSize: options.maxSize ?? { share: 1 },
+    minFree: { bytes: options.minFree ?? 0 },
+    maxFills: options.maxFills ?? 64,
+    siblings: options.siblings ?? false,
+    metrics,
+    log,
     ttlMs,
     staleIfErrorMs,
     revalidateTimeoutMs,
     onStale: (_source, tag, reason) => log.warn({ tag, reason: String(reason) }, 'stale'),
   });
-  const maxFills = options.maxFills ?? 64;
-  const fills = new Fills({ store, spools, records, metrics, log, maxFills, stopping: stopping.signal });
-  parts.defer(() => fills.drained());
-  parts.defer(() => stopping.abort());
-  const mirror = new Mirror({ store, records, manifests, tags, fills, log });
+  parts.use(cache);
 
   const all = opened.move();
   return {
-    mirror,
-    manifests,
-    tags,
-    fills,
-    records,
-    layout,
+    ...cache,
     upstreams,
     metrics,
     log,
@@ -107,7 +88,12 @@ export async function startMirror(options: StartMirrorOptions): Promise<StartedM
   };
 }
 
-function openClient(name: string, url: string, metrics: Metrics, answerTimeoutMs: number): RegistryClient {
+function openClient(
+  name: string,
+  url: string,
+  metrics: Metrics,
+  { answerTimeoutMs = minute, parallel = 4 }: StartMirrorOptions,
+): RegistryClient {
   const transport = new Transport({
     name,
     connections: 32,
@@ -125,7 +111,7 @@ function openClient(name: string, url: string, metrics: Metrics, answerTimeoutMs
     timeoutMs: answerTimeoutMs,
     credentials: undefined,
   });
-  return new RegistryClient({ name, endpoint, answerTimeoutMs, transport, authenticator });
+  return new RegistryClient({ name, endpoint, answerTimeoutMs, parallel, transport, authenticator });
 }
 
 /** For callers that never leave. */
@@ -172,7 +158,7 @@ export async function spoolFiles({ layout }: { readonly layout: Layout }): Promi
 }
 
 /** Waits for the fill of a digest, when one runs, to be over. */
-export async function filled({ fills }: { readonly fills: Fills }, digest: Digest): Promise<unknown> {
+export async function filled({ fills }: { readonly fills: Cache['fills'] }, digest: Digest): Promise<unknown> {
   return await fills.find(digest)?.ended;
 }
 

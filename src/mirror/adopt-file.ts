@@ -1,0 +1,56 @@
+// A file in the store that no record vouches for: read at once like the upstream's bytes, believed once it is hashed.
+import type { Digest } from '../oci/digest.ts';
+import type { BlobStore } from '../store/blob-store.ts';
+import type { Records } from '../store/records.ts';
+import type { Spool } from '../store/spool.ts';
+import type { Spools } from '../store/spools.ts';
+import type { Source } from '../upstream/upstreams.ts';
+import { asError } from './fill-failure.ts';
+import { linkBlob } from './links.ts';
+
+export interface Adoption {
+  readonly source: Source;
+  readonly digest: Digest;
+  /** As its unproven record says. */
+  readonly size: number;
+  readonly store: BlobStore;
+  readonly spools: Spools;
+  readonly records: Records;
+  readonly signal: AbortSignal;
+  readonly onSettled: (failure?: unknown) => void;
+  readonly open: (spool: Spool | undefined) => void;
+}
+
+/**
+ * `false` when it must be fetched after all. The repository needs a link or its upstream's word, as for any other blob.
+ * Rejects, with the file and its record gone, when it is not what its name says.
+ */
+export async function adoptFile(adoption: Adoption): Promise<boolean> {
+  const { source, digest, size, store, spools, records, signal, onSettled, open } = adoption;
+  const { upstream, repository } = source;
+  if (!records.link(repository, digest) && (await upstream.proveBlob(repository.path, digest, signal)) !== size)
+    return false;
+  const isHere = await store.has(digest, size);
+  const spool = isHere ? await spools.adopt(digest, size).catch(() => undefined) : undefined;
+  if (!spool) {
+    records.deleteBlob(digest);
+    return false;
+  }
+  try {
+    linkBlob(records, repository, digest, size);
+    if (size > 0) open(spool);
+    await spool.verify();
+    await spools.commit(spool, store);
+    records.prove(digest);
+    onSettled();
+    open(spool);
+    return true;
+  } catch (error) {
+    records.deleteBlob(digest);
+    onSettled(error);
+    await spools.discard(spool, asError(error));
+    throw error;
+  } finally {
+    await spool.close();
+  }
+}

@@ -1,0 +1,97 @@
+// One part of a blob from its upstream, from as many responses as it takes: what breaks goes on at the first missing byte.
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Digest } from '../oci/digest.ts';
+import { type BlobTransfer, isUpstreamFault, type Part, UpstreamError } from '../upstream/upstream.ts';
+import type { Source } from '../upstream/upstreams.ts';
+
+export interface PartRequest extends Part {
+  readonly source: Source;
+  readonly digest: Digest;
+  /** Of the whole blob, in bytes. */
+  readonly size: number;
+  /** A response that is here already, its body unread. */
+  readonly first?: BlobTransfer | undefined;
+  readonly signal: AbortSignal;
+  /** Told whenever a broken transfer goes on. */
+  readonly onResume?: (position: number, cause: unknown) => void;
+  /** Told when the upstream answered a request for a part with the whole. */
+  readonly onWhole?: () => void;
+}
+
+export interface Piece {
+  readonly position: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Attempts in a row without a new byte; with the pauses between them, some seconds. */
+const maxFruitless = 5;
+const backoffMs = 200;
+/** Less than this is progress, but no reason to ask again at once. */
+const worthwhileBytes = 64 * 1024;
+
+/** In order, without a gap or a byte twice, exactly the part. Throws the first failure that another attempt cannot mend. */
+export async function* receivePart(request: PartRequest): AsyncGenerator<Piece> {
+  const { end, signal, onResume } = request;
+  let { start: position, first: response } = request;
+  for (let fruitless = 0; ; ) {
+    const before = position;
+    try {
+      response ??= await ask(request, position);
+      for await (const piece of pieces(response, request, position)) {
+        yield piece;
+        position = piece.position + piece.bytes.length;
+      }
+      if (position >= end) return;
+      throw new UpstreamError('unreachable', `the transfer broke off at byte ${position} of ${request.digest}`);
+    } catch (error) {
+      if (position >= end && isUpstreamFault(error)) return;
+      fruitless = position > before ? 0 : fruitless + 1;
+      if (signal.aborted || fruitless >= maxFruitless || !canResume(error)) throw error;
+      onResume?.(position, error);
+      if (position - before < worthwhileBytes) await backOff(fruitless, signal);
+    }
+    response = undefined;
+  }
+}
+
+async function ask({ source, digest, end, signal, onWhole }: PartRequest, start: number): Promise<BlobTransfer> {
+  const { upstream, repository } = source;
+  const response = await upstream.fetchBlob(repository.path, digest, signal, { start, end });
+  if (!response)
+    throw new UpstreamError('protocol', `${digest} vanished from ${upstream.name} in the middle of its transfer`);
+  if (response.start < start) onWhole?.();
+  return response;
+}
+
+/** What the response holds of the part. A whole blob passes by up to where the part goes on. */
+async function* pieces(
+  { size, start, end: last, body }: BlobTransfer,
+  { digest, size: agreed, end, source }: PartRequest,
+  position: number,
+): AsyncGenerator<Piece> {
+  if (size !== undefined && size !== agreed)
+    throw new UpstreamError(
+      'protocol',
+      `upstream ${source.upstream.name} says now that ${digest} has ${size} bytes, not ${agreed}`,
+    );
+  let at = start;
+  for await (const chunk of body) {
+    if (at + chunk.length > agreed)
+      throw new UpstreamError('protocol', `more than the ${agreed} bytes of ${digest} arrived`);
+    const bytes = chunk.subarray(Math.max(0, position - at), Math.max(0, end - at));
+    if (bytes.length > 0) yield { position: Math.max(at, position), bytes };
+    at += chunk.length;
+    // A body that ends here is read to its end, so that its connection can be used again.
+    if (at >= end && last !== end) return;
+  }
+}
+
+/** 200 ms, twice that each time, less up to a half by chance: many fills that broke together do not come back together. */
+async function backOff(fruitless: number, signal: AbortSignal): Promise<void> {
+  const longest = backoffMs * 2 ** Math.max(0, fruitless - 1);
+  await pause(longest * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => signal.throwIfAborted());
+}
+
+function canResume(error: unknown): boolean {
+  return error instanceof UpstreamError && ['unreachable', 'timeout', 'failing', 'limited'].includes(error.failure);
+}
