@@ -5,18 +5,11 @@ import { readAuthorities, readKeyPair } from './config/pem.ts';
 import type { Config, UpstreamConfig } from './config/schema.ts';
 import { registryApi } from './http/registry-api.ts';
 import { startServer } from './http/server.ts';
-import { Fills } from './mirror/fills.ts';
-import { Manifests } from './mirror/manifests.ts';
-import { Mirror } from './mirror/mirror.ts';
-import { Tags } from './mirror/tags.ts';
+import { startHousekeeping } from './jobs/housekeeping.ts';
 import { createLog, errorText } from './observe/log.ts';
 import { createMetrics, type Metrics } from './observe/metrics.ts';
 import { formatRepository } from './oci/repository.ts';
-import { BlobStore } from './store/blob-store.ts';
-import { prepareLayout } from './store/layout.ts';
-import { lockDirectory } from './store/lock.ts';
-import { Records } from './store/records.ts';
-import { Spools } from './store/spools.ts';
+import { type Cache, openCache } from './open-cache.ts';
 import { Authenticator } from './upstream/authenticator.ts';
 import { RegistryClient } from './upstream/registry-client.ts';
 import { Transport } from './upstream/transport.ts';
@@ -43,26 +36,14 @@ export async function startApp(config: Config, { warnings }: AppOptions): Promis
   const log = await createLog(config.log);
   for (const warning of warnings) log.warn(warning);
   const metrics = createMetrics();
-  const stopping = new AbortController();
   await using opened = new AsyncDisposableStack();
 
   const upstreams = await openUpstreams(config, metrics);
   opened.defer(() => upstreams.close());
-  const layout = await prepareLayout(config.cache.dir);
-  const lock = lockDirectory(layout.lock, config.cache.dir);
-  opened.defer(() => lock.release());
-  const records = new Records(layout.index);
-  opened.defer(() => records.close());
-  const store = new BlobStore(layout);
-  const spools = await Spools.open(layout);
-  opened.defer(() => spools.close());
-  metrics.watchCache(() => records.totals);
-
-  const manifests = new Manifests({ store, records, stopping: stopping.signal });
-  const tags = new Tags({
-    records,
-    manifests,
-    stopping: stopping.signal,
+  const cache = await openCache({
+    ...config.cache,
+    metrics,
+    log,
     ttlMs: config.tags.ttl,
     staleIfErrorMs: config.tags.staleIfError,
     revalidateTimeoutMs: config.tags.revalidateTimeout,
@@ -71,18 +52,9 @@ export async function startApp(config: Config, { warnings }: AppOptions): Promis
       log.warn({ repository: formatRepository(repository), tag, reason: errorText(reason) }, 'an old answer went out');
     },
   });
-  const fills = new Fills({
-    store,
-    spools,
-    records,
-    metrics,
-    log,
-    maxFills: config.cache.maxFills,
-    stopping: stopping.signal,
-  });
-  opened.defer(() => fills.drained());
-  opened.defer(() => stopping.abort());
-  const mirror = new Mirror({ store, records, manifests, tags, fills, log });
+  opened.use(cache);
+  const { mirror } = cache;
+  opened.use(startHousekeeping({ ...cache, metrics, log, maxAgeMs: config.cache.maxAge }));
 
   const registry = await startServer(registryApi({ mirror, upstreams, metrics, log }), {
     host: config.listen.host,
@@ -94,7 +66,7 @@ export async function startApp(config: Config, { warnings }: AppOptions): Promis
   opened.defer(() => registry.stop(drainMs));
   const checks: ReadinessCheck[] = [
     { name: 'shutdown', check: async () => (stopAsked ? 'the mirror is stopping' : undefined) },
-    { name: 'cache', check: () => access(layout.spools, constants.W_OK).then(() => undefined) },
+    { name: 'cache', check: () => diskProblem(cache) },
   ];
   const admin =
     config.admin &&
@@ -122,6 +94,13 @@ export async function startApp(config: Config, { warnings }: AppOptions): Promis
       return stopAsked;
     },
   };
+}
+
+/** A disk that became read-only shows before anybody pulls. */
+async function diskProblem({ disk, layout }: Cache): Promise<string | undefined> {
+  if (disk.problem !== undefined) return `pulls are streamed past the disk: ${disk.problem}`;
+  await access(layout.spools, constants.W_OK);
+  return undefined;
 }
 
 const adminConnections = 1000;
@@ -155,5 +134,6 @@ async function openUpstream(name: string, upstream: UpstreamConfig, metrics: Met
     timeoutMs: answerTimeoutMs,
     credentials: credentials && 'username' in credentials ? credentials : undefined,
   });
-  return new RegistryClient({ name, endpoint, answerTimeoutMs, transport, authenticator });
+  const { parallel } = upstream;
+  return new RegistryClient({ name, endpoint, answerTimeoutMs, parallel, transport, authenticator });
 }

@@ -7,6 +7,7 @@ const floorOf: Readonly<Record<string, number>> = {
   'main.ts': 6,
   cli: 6,
   'app.ts': 5,
+  'open-cache.ts': 4,
   http: 4,
   admin: 4,
   jobs: 3,
@@ -105,7 +106,7 @@ describe('the sources', () => {
   test('are read whole: their imports are found', () => {
     const count = (path: string) => specifiersOf(sources[path] ?? '').length;
     expect(Object.keys(sources).length).toBeGreaterThan(50);
-    expect(count('app.ts')).toBeGreaterThan(20);
+    expect(count('open-cache.ts')).toBeGreaterThan(15);
     for (const [path, text] of Object.entries(sources))
       expect(`${path} ${count(path)}`).toBe(
         `${path} ${text.match(/^\} from '|^(im|ex)port .* from '|\bimport\('/gm)?.length ?? 0}`,

@@ -34,10 +34,6 @@ const REFUSED_OF_UPSTREAM: Readonly<Record<string, string>> = {
 
 const WARNED: Readonly<Record<string, string>> = {
   'listen.trustedProxies': 'X-Forwarded-* headers are not read',
-  'cache.maxSize': 'the cache grows without a limit',
-  'cache.minFree': 'the cache grows until the disk is full',
-  'cache.maxAge': 'nothing is forgotten',
-  'cache.siblings': 'layers are fetched as they are asked for',
   'tags.staleWhileRevalidate': 'a tag past its ttl is checked before it is served',
   'tags.negativeTtl': '"not found" is not remembered',
   'tags.rules': 'all tags go by the same times',
@@ -45,7 +41,6 @@ const WARNED: Readonly<Record<string, string>> = {
 };
 
 const WARNED_OF_UPSTREAM: Readonly<Record<string, string>> = {
-  parallel: 'a blob is fetched in one piece',
   rate: 'the upstream is read as fast as it goes',
 };
 

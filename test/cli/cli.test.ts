@@ -85,10 +85,10 @@ describe('config check', () => {
   });
 
   test('warns of what has no effect', () => {
-    const files = { 'a.json': { cache: { maxSize: '1GB' } } };
+    const files = { 'a.json': { tags: { negativeTtl: '1s' } } };
     const { status, stderr } = stillwater(['config', 'check', '--config', 'a.json'], { files });
     expect(status).toBe(0);
-    expect(stderr).toBe('warning: cache.maxSize has no effect in this version: the cache grows without a limit\n');
+    expect(stderr).toBe('warning: tags.negativeTtl has no effect in this version: "not found" is not remembered\n');
   });
 
   test('tells every problem in one line', () => {

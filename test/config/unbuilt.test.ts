@@ -51,15 +51,10 @@ describe('refuses', () => {
 describe('warns of', () => {
   test.each([
     ['listen.trustedProxies', { listen: { trustedProxies: ['10.0.0.1'] } }],
-    ['cache.maxSize', { cache: { maxSize: '1GB' } }],
-    ['cache.minFree', { cache: { minFree: '1GB' } }],
-    ['cache.maxAge', { cache: { maxAge: '7d' } }],
-    ['cache.siblings', { cache: { siblings: false } }],
     ['tags.staleWhileRevalidate', { tags: { staleWhileRevalidate: '1s' } }],
     ['tags.negativeTtl', { tags: { negativeTtl: '1s' } }],
     ['tags.rules', { tags: { rules: [{ match: '*', ttl: 'forever' }] } }],
     ['tracing.endpoint', { tracing: { endpoint: 'http://otel.example:4318' } }],
-    ['upstreams.quay.io.parallel', upstream({ parallel: 2 })],
     ['upstreams.quay.io.rate', upstream({ rate: '5MB' })],
   ])('%s', (key, content) => {
     expect(load(content).warnings).toEqual([expect.stringContaining(`${key} has no effect in this version: `)]);
@@ -79,6 +74,8 @@ describe('takes without a word', () => {
         endpoints: ['http://a.example'],
       }),
     ],
+    [{ cache: { maxSize: '1GB', minFree: '1GB', maxAge: '7d', siblings: false } }],
+    [upstream({ parallel: 2 })],
     [{ listen: { tls: { certFile: 'a', keyFile: 'b' }, maxConnections: 5 }, cache: { maxFills: 3 } }],
     [{ tags: { ttl: '1s', staleIfError: '1d', revalidateTimeout: '1s' }, defaultUpstream: 'ghcr.io' }],
   ])('%j', (content) => {

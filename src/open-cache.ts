@@ -1,0 +1,103 @@
+// The cache put together: a directory, what keeps it inside its budget and in order, and the mirror on top.
+import { Budget, type Size } from './mirror/budget.ts';
+import { Evictor } from './mirror/evictor.ts';
+import { Fills } from './mirror/fills.ts';
+import { Manifests } from './mirror/manifests.ts';
+import { Mirror } from './mirror/mirror.ts';
+import { Pins } from './mirror/pins.ts';
+import { Siblings } from './mirror/siblings.ts';
+import { Tags, type TagsOptions } from './mirror/tags.ts';
+import type { Log } from './observe/log.ts';
+import type { Metrics } from './observe/metrics.ts';
+import type { Digest } from './oci/digest.ts';
+import { BlobStore } from './store/blob-store.ts';
+import { Disk } from './store/disk.ts';
+import { type Layout, prepareLayout } from './store/layout.ts';
+import { lockDirectory } from './store/lock.ts';
+import { Records } from './store/records.ts';
+import { Spools } from './store/spools.ts';
+
+export interface CacheOptions
+  extends Pick<TagsOptions, 'ttlMs' | 'staleIfErrorMs' | 'revalidateTimeoutMs' | 'onStale'> {
+  readonly dir: string;
+  readonly maxSize: Size;
+  /** What stays free on the disk. */
+  readonly minFree: Size;
+  readonly maxFills: number;
+  readonly siblings: boolean;
+  readonly metrics: Metrics;
+  readonly log: Log;
+}
+
+export interface Cache extends AsyncDisposable {
+  readonly mirror: Mirror;
+  readonly manifests: Manifests;
+  readonly tags: Tags;
+  readonly fills: Fills;
+  readonly budget: Budget;
+  readonly evictor: Evictor;
+  readonly disk: Disk;
+  readonly pins: Pins;
+  readonly records: Records;
+  readonly spools: Spools;
+  readonly store: BlobStore;
+  readonly layout: Layout;
+}
+
+/** Throws one error that says what cannot be opened; nothing stays open then. Disposing ends the fills first. */
+export async function openCache(options: CacheOptions): Promise<Cache> {
+  const { metrics, log } = options;
+  await using opened = new AsyncDisposableStack();
+  const layout = await prepareLayout(options.dir);
+  const lock = lockDirectory(layout.lock, options.dir);
+  opened.defer(() => lock.release());
+  const disk = new Disk({
+    dir: layout.spools,
+    log,
+    onChange: (problem) => metrics.cacheWritable.set(problem === undefined ? 1 : 0),
+  });
+  metrics.cacheWritable.set(1);
+  opened.defer(() => disk.close());
+  const records = new Records(layout.index, {
+    onDamaged: (why, movedTo) =>
+      log.warn(
+        { why, movedTo },
+        'the index was damaged and was moved aside; it is made anew from the blobs on the disk',
+      ),
+    onFault: (error) => disk.report(error),
+  });
+  opened.defer(() => records.close());
+  metrics.watchCache(() => records.totals);
+  const store = new BlobStore(layout);
+  const spools = await Spools.open(layout);
+  opened.defer(() => spools.close());
+
+  const stopping = new AbortController();
+  const stop = { stopping: stopping.signal };
+  const pins = new Pins({ records, store });
+  const isBusy = (digest: Digest): boolean => fills.find(digest) !== undefined;
+  const evictor = new Evictor({ records, store, pins, metrics, log, isBusy, ...stop });
+  const budget = new Budget({
+    disk,
+    records,
+    evictor,
+    leftovers: spools.leftovers,
+    maxSize: options.maxSize,
+    minFree: options.minFree,
+    onBudget: (limit) => metrics.budgetBytes.set(limit),
+  });
+  opened.defer(() => budget.close());
+  const fills = new Fills({ ...options, store, spools, records, budget, disk, ...stop });
+  opened.defer(() => fills.drained());
+  opened.defer(() => stopping.abort());
+  const manifests = new Manifests({ store, records, disk, log, ...stop });
+  const tags = new Tags({ ...options, records, manifests, disk, ...stop });
+  const siblings = options.siblings ? new Siblings() : undefined;
+  const mirror = new Mirror({ store, records, manifests, tags, fills, disk, siblings, log });
+
+  const parts = opened.move();
+  return {
+    ...{ mirror, manifests, tags, fills, budget, evictor, disk, pins, records, spools, store, layout },
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  };
+}
