@@ -34,7 +34,7 @@ const stats = await upstream.stats();
 const lag = await metric('nodejs_eventloop_lag_p99_seconds');
 const rows = {
   'clients that got every byte': `${whole} of ${clients}`,
-  'upstream GETs of the blob': stats.blobGets,
+  'upstream requests for the blob': stats.blobGets,
   'upstream bytes / blob size': (stats.bytesSent / size).toFixed(3),
   'wall time, s': seconds.toFixed(1),
   'served, GB/s': ((size * whole) / seconds / 1e9).toFixed(2),

@@ -1,10 +1,17 @@
 // One client pulling one blob over a connection of its own, checked against what it should be while it arrives.
-import { type ClientRequest, type IncomingMessage, request } from 'node:http';
+import { type Agent, type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { holdsAt, type ServedContent } from './served-content.ts';
 
 export type PullOptions = {
   readonly content: ServedContent;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Connections to use again; without, each client has its own. */
+  readonly agent?: Agent;
+  /** Asks for a range from here, to the end of the content or to `end` (exclusive). */
+  readonly start?: number;
+  readonly end?: number;
+  /** Hangs up by itself once that many bytes have come. */
+  readonly hangUpAfter?: number;
   /** Reads no faster than this. */
   readonly bytesPerSecond?: number;
 };
@@ -18,6 +25,9 @@ export type PullResult = {
   /** The answer ended in order, with as many bytes as it had promised. */
   readonly isComplete: boolean;
   readonly headers: IncomingMessage['headers'];
+  /** From the request to the first body byte, and to the end. */
+  readonly firstByteMs: number;
+  readonly totalMs: number;
 };
 
 export class BlobClient {
@@ -25,10 +35,17 @@ export class BlobClient {
   readonly firstByte: Promise<void>;
   readonly done: Promise<PullResult>;
   readonly #request: ClientRequest;
+  readonly #start: number;
   #received = 0;
 
-  constructor(url: string, { content, headers = {}, bytesPerSecond }: PullOptions) {
-    this.#request = request(url, { agent: false, headers });
+  constructor(url: string, options: PullOptions) {
+    const { content, headers = {}, agent = false, start = 0, end, hangUpAfter = Infinity, bytesPerSecond } = options;
+    const isRanged = options.start !== undefined || end !== undefined;
+    const range = isRanged ? { range: `bytes=${start}-${end === undefined ? '' : end - 1}` } : {};
+    this.#start = start;
+    const startedAt = performance.now();
+    let firstByteMs = Infinity;
+    this.#request = request(url, { agent, headers: { ...range, ...headers } });
     const first = Promise.withResolvers<void>();
     this.firstByte = first.promise;
     this.firstByte.catch(() => {});
@@ -40,17 +57,26 @@ export class BlobClient {
       this.#request.once('response', (response) => {
         let isTrue = true;
         response.on('data', (chunk: Buffer) => {
-          isTrue &&= holdsAt(content, this.#received, chunk);
+          if (this.#received === 0) firstByteMs = performance.now() - startedAt;
+          isTrue &&= holdsAt(content, this.#start + this.#received, chunk);
           this.#received += chunk.length;
           first.resolve();
-          if (bytesPerSecond !== undefined) pause(response, (chunk.length / bytesPerSecond) * 1000);
+          if (this.#received >= hangUpAfter) this.hangUp();
+          else if (bytesPerSecond !== undefined) pause(response, (chunk.length / bytesPerSecond) * 1000);
         });
         response.on('error', () => {});
         response.once('close', () => {
           first.reject(new Error('the answer had no body'));
-          const contentLength = Number(response.headers['content-length'] ?? -1);
-          const { statusCode: status = 0, headers: answered, complete: isComplete } = response;
-          resolve({ status, contentLength, received: this.#received, isTrue, isComplete, headers: answered });
+          resolve({
+            status: response.statusCode ?? 0,
+            contentLength: Number(response.headers['content-length'] ?? -1),
+            received: this.#received,
+            isTrue,
+            isComplete: response.complete,
+            headers: response.headers,
+            firstByteMs,
+            totalMs: performance.now() - startedAt,
+          });
         });
       });
     });

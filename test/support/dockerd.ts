@@ -10,6 +10,8 @@ import { type TempDir, tempDir } from './temp-dir.ts';
 export type DockerdOptions = {
   /** Addresses for --registry-mirror, in order. */
   readonly mirrors: readonly string[];
+  /** `vfs` if not given: it works on every file system, and copies a layer for each one above it. */
+  readonly storageDriver?: 'vfs' | 'overlay2';
   /** A login to Docker Hub in the client's configuration. */
   readonly hubLogin?: { readonly username: string; readonly password: string };
 };
@@ -25,12 +27,13 @@ export class Dockerd implements AsyncDisposable {
     this.#process = started;
   }
 
-  static async start({ mirrors, hubLogin }: DockerdOptions): Promise<Dockerd> {
+  static async start({ mirrors, hubLogin, storageDriver = 'vfs' }: DockerdOptions): Promise<Dockerd> {
     const dir = await tempDir('dockerd');
     await writeClientConfig(dir.path, hubLogin);
     // Its own containerd: on a machine where the system's runs, dockerd would leave images in that one.
     const containerd = await Containerd.start();
-    const started = new StartedProcess('dockerd', 'dockerd', flags(dir.path, containerd.address, mirrors), {
+    const args = [...flags(dir.path, containerd.address, mirrors), '--storage-driver', storageDriver];
+    const started = new StartedProcess('dockerd', 'dockerd', args, {
       // Hub itself is out of reach, so that its answer can never stand in for the mirror's.
       env: { HTTPS_PROXY: 'http://127.0.0.1:9', HTTP_PROXY: '', NO_PROXY: '127.0.0.1,localhost' },
     });
@@ -73,8 +76,8 @@ function flags(dir: string, containerdAddress: string, mirrors: readonly string[
   return [
     ...['--data-root', `${dir}/data`, '--exec-root', `${dir}/exec`, '--pidfile', `${dir}/docker.pid`],
     ...['--host', `unix://${dir}/docker.sock`, '--containerd', containerdAddress],
-    // vfs works on every file system; no bridge and no iptables leave the host's network alone.
-    ...['--storage-driver', 'vfs', '--iptables=false', '--ip6tables=false', '--ip-forward=false', '--bridge', 'none'],
+    // No bridge and no iptables leave the host's network alone.
+    ...['--iptables=false', '--ip6tables=false', '--ip-forward=false', '--bridge', 'none'],
     ...['--config-file', `${dir}/daemon.json`],
     ...mirrors.flatMap((mirror) => ['--registry-mirror', mirror]),
   ];

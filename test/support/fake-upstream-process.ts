@@ -1,45 +1,78 @@
-// Entry of a child process: one image with one big generated layer, so that its CPU is not the test's.
-// node test/support/fake-upstream-process.ts '{"size":1073741824,"bytesPerSecond":200000000}'
+// Entry of a child process: images with generated layers, so that their CPU is not the test's.
+// node test/support/fake-upstream-process.ts FILE, which holds {"size":1073741824,"bytesPerSecond":200000000}
 
+import { readFileSync } from 'node:fs';
 import { startFakeUpstream } from './fake-upstream.ts';
+import type { FaultEffect } from './faults.ts';
 import { Gate } from './gate.ts';
+import { contentFromPlan } from './planned-content.ts';
 import type { Exchange } from './recorded-server.ts';
-import { contentOf, generateContent } from './served-content.ts';
-import type { ChildUpstreamInfo, ChildUpstreamOptions } from './upstream-process.ts';
+import { contentOf, type ServedContent } from './served-content.ts';
+import type { ChildImage, ChildUpstreamInfo, ChildUpstreamOptions, PlannedImage, Shape } from './upstream-process.ts';
 
-const options: ChildUpstreamOptions = JSON.parse(process.argv[2] ?? '{"size":1048576}');
-const { size, seed = 1, repository = 'library/big', bytesPerSecond, flipByteAt, holdAfter } = options;
+const options: ChildUpstreamOptions = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8'));
+const { size = 1024 * 1024, seed = 1, repository = 'library/big', images: planned, holdAfter, ...firstShape } = options;
+const shownRequests = 200;
 
-const layer = await generateContent({ size, seed });
 const gate = new Gate();
 const upstream = await startFakeUpstream({ intercept: control });
-const { config, digest } = upstream.addImage(repository, { layers: [layer] });
-upstream.faults.add(
-  { method: 'GET', path: layer.digest },
-  {
-    ...(bytesPerSecond !== undefined && { bytesPerSecond }),
-    ...(flipByteAt !== undefined && { flipByteAt }),
-    ...(holdAfter !== undefined && { holdBody: { after: holdAfter, gate } }),
-  },
-);
+const images: ChildImage[] = [];
+for (const plan of planned ?? [{ repository, layers: [{ size, seed }] }]) images.push(await addImage(plan));
+const layers = new Set(images.flatMap((image) => image.layers.map(({ digest }) => digest)));
+shapeAs(firstShape, holdAfter === undefined ? {} : { holdBody: { after: holdAfter, gate } });
+
+const [first] = images;
+if (first === undefined) throw new Error('no images were planned');
 const info: ChildUpstreamInfo = {
   url: upstream.url,
-  repository,
-  manifest: digest,
-  config: config.digest,
-  layer: layer.digest,
+  images,
+  repository: first.repository,
+  manifest: first.manifest,
+  config: first.config,
+  layer: first.layers[0]?.digest ?? '',
 };
 process.stdout.write(`${JSON.stringify(info)}\n`);
 
-async function control({ response, record }: Exchange): Promise<boolean> {
+async function addImage({ repository, tag = 'latest', layers: plans }: PlannedImage): Promise<ChildImage> {
+  const contents: ServedContent[] = [];
+  for (const plan of plans) contents.push(await contentFromPlan(plan));
+  const { config, digest, manifest } = upstream.addImage(repository, { tag, layers: contents });
+  return {
+    repository,
+    tag,
+    manifest: digest,
+    manifestSize: manifest.content.size,
+    config: config.digest,
+    layers: plans.map((plan, index) => ({
+      plan,
+      digest: contents[index]?.digest ?? '',
+      size: contents[index]?.size ?? 0,
+    })),
+  };
+}
+
+function isLayer(path: string): boolean {
+  return layers.has(path.split('/').at(-1) ?? '');
+}
+
+/** Round trips are everything's, the rest is the layers' alone. */
+function shapeAs({ delayMs = 0, connectDelayMs = 0, ...shape }: Shape, hold: FaultEffect = {}): void {
+  upstream.faults.clear();
+  upstream.faults.add({ path: /^\/v2\// }, { delayMs, connectDelayMs });
+  upstream.faults.add({ method: 'GET', kind: 'blob', path: /\/blobs\// }, { ...shape, ...hold });
+}
+
+async function control({ response, record, url }: Exchange): Promise<boolean> {
   if (record.kind !== 'other') return false;
   if (record.path === '/__open') gate.open();
+  if (record.path === '/__idle') upstream.server.closeIdleConnections();
   if (record.path === '/__mend') upstream.faults.clear();
-  const blob = { method: 'GET', path: layer.digest };
+  if (url.pathname === '/__shape') shapeAs(JSON.parse(url.searchParams.get('shape') ?? '{}'));
+  const requests = upstream.requests.filter(({ method, path }) => method === 'GET' && isLayer(path));
   const stats = {
-    blobGets: upstream.count(blob),
-    bytesSent: upstream.server.bytesSent(blob),
-    blobRequests: upstream.server.find(blob).map(({ status, bytesSent, headers }) => ({
+    blobGets: requests.length,
+    bytesSent: requests.reduce((sum, request) => sum + request.bytesSent, 0),
+    blobRequests: requests.slice(-shownRequests).map(({ status, bytesSent, headers }) => ({
       status,
       bytesSent,
       range: headers.range ?? null,

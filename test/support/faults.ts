@@ -13,6 +13,10 @@ export type FaultMatch = {
 };
 
 export type FaultEffect = {
+  /** The round trip: every answer begins that much later. */
+  readonly delayMs?: number;
+  /** As `delayMs`, once a connection more: its handshake. */
+  readonly connectDelayMs?: number;
   readonly holdHeaders?: Gate;
   /** Holds the body once `after` bytes of this answer have left; negative counts from the end of the answer. */
   readonly holdBody?: { readonly after: number; readonly gate: Gate };
@@ -21,6 +25,10 @@ export type FaultEffect = {
   readonly dropAfter?: number;
   /** Resets the connection (RST) after that many body bytes. */
   readonly resetAfter?: number;
+  /** After that many body bytes of this answer nothing more comes, and the connection stays open. */
+  readonly stallAfter?: number;
+  /** Sends the body chunked and ends it in order after that many bytes, as if they were all. */
+  readonly truncateAfter?: number;
   /** Accepts the request and closes without a single byte of an answer. */
   readonly hangUp?: boolean;
   /** The position in the whole content, so a resumed answer lies about the same byte. */

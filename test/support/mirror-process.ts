@@ -14,25 +14,31 @@ export type MirrorOptions = {
   /** Any other configuration key (contract §2), merged at the top level. */
   readonly config?: Readonly<Record<string, unknown>>;
   readonly env?: NodeJS.ProcessEnv;
+  /** Instead of a folder of its own, which is removed at the end. */
+  readonly cacheDir?: string;
 };
+
+type Places = { readonly port: number; readonly adminPort: number; readonly cacheDir: string | undefined };
 
 export class MirrorProcess implements AsyncDisposable {
   readonly dir: TempDir;
   readonly port: number;
   readonly adminPort: number;
+  readonly cacheDir: string;
   readonly #env: NodeJS.ProcessEnv;
   #process: StartedProcess | undefined;
 
-  private constructor(dir: TempDir, ports: { port: number; adminPort: number }, env: NodeJS.ProcessEnv) {
+  private constructor(dir: TempDir, { port, adminPort, cacheDir }: Places, env: NodeJS.ProcessEnv) {
     this.dir = dir;
-    this.port = ports.port;
-    this.adminPort = ports.adminPort;
+    this.port = port;
+    this.adminPort = adminPort;
+    this.cacheDir = cacheDir ?? join(dir.path, 'cache');
     this.#env = env;
   }
 
-  static async start({ upstreams, config = {}, env = {} }: MirrorOptions): Promise<MirrorProcess> {
+  static async start({ upstreams, config = {}, env = {}, cacheDir }: MirrorOptions): Promise<MirrorProcess> {
     const dir = await tempDir('mirror');
-    const mirror = new MirrorProcess(dir, { port: await freePort(), adminPort: await freePort() }, env);
+    const mirror = new MirrorProcess(dir, { port: await freePort(), adminPort: await freePort(), cacheDir }, env);
     const file = {
       listen: { host: '127.0.0.1', port: mirror.port },
       admin: { host: '127.0.0.1', port: mirror.adminPort },
@@ -65,10 +71,6 @@ export class MirrorProcess implements AsyncDisposable {
     return `http://127.0.0.1:${this.adminPort}`;
   }
 
-  get cacheDir(): string {
-    return join(this.dir.path, 'cache');
-  }
-
   get configFile(): string {
     return join(this.dir.path, 'config.json');
   }
@@ -93,6 +95,18 @@ export class MirrorProcess implements AsyncDisposable {
 
   async metrics(): Promise<string> {
     return await (await fetch(`${this.adminUrl}/metrics`)).text();
+  }
+
+  /** The sum over all label sets whose line holds `label`, such as `outcome="hit"`; `undefined` when there is none. */
+  async metric(name: string, label = ''): Promise<number | undefined> {
+    const lines = (await this.metrics()).split('\n').filter((line) => /^[\w:]+/.exec(line)?.[0] === name);
+    const values = lines.filter((line) => line.includes(label)).map((line) => Number(line.split(' ').at(-1)));
+    return values.length === 0 ? undefined : values.reduce((sum, value) => sum + value, 0);
+  }
+
+  async readiness(): Promise<{ readonly isReady: boolean; readonly text: string }> {
+    const answer = await fetch(`${this.adminUrl}/readyz`);
+    return { isReady: answer.ok, text: await answer.text() };
   }
 
   /** SIGTERM: running answers finish, and the exit code is 0. */

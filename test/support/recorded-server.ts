@@ -46,6 +46,7 @@ export class RecordedServer implements AsyncDisposable {
   readonly faults = new FaultTable();
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  readonly #greeted = new WeakSet<Socket>();
   #port = 0;
 
   private constructor(behaviour: Behaviour) {
@@ -106,6 +107,11 @@ export class RecordedServer implements AsyncDisposable {
     await closed;
   }
 
+  /** Whoever asks next has to make a connection first. */
+  closeIdleConnections(): void {
+    this.#server.closeIdleConnections();
+  }
+
   /** Comes back on the same port after `close`: an outage that ends. */
   async reopen(): Promise<void> {
     await this.#listen(this.#port);
@@ -146,6 +152,7 @@ export class RecordedServer implements AsyncDisposable {
     response.on('error', () => {});
     const effect = this.faults.apply(record);
     try {
+      await this.#roundTrips(effect, request.socket);
       await effect.holdHeaders?.pass();
       if (effect.hangUp) response.destroy();
       if (response.destroyed) return;
@@ -154,5 +161,11 @@ export class RecordedServer implements AsyncDisposable {
       if (response.headersSent) response.destroy();
       else response.writeHead(599, { 'content-type': 'text/plain' }).end(`the fake server failed: ${String(error)}`);
     }
+  }
+
+  async #roundTrips({ delayMs = 0, connectDelayMs = 0 }: FaultEffect, socket: Socket): Promise<void> {
+    const waitMs = delayMs + (this.#greeted.has(socket) ? 0 : connectDelayMs);
+    this.#greeted.add(socket);
+    if (waitMs > 0) await new Promise<void>((resolve) => setTimeout(resolve, waitMs));
   }
 }

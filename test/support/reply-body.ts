@@ -1,7 +1,9 @@
 // Sends the body of one answer: held, paced, cut, reset or lying, as its faults say.
 import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Exchange } from './recorded-server.ts';
 import type { ServedContent } from './served-content.ts';
+import { unacknowledgedBytes } from './socket-queue.ts';
 
 export type Span = { readonly start: number; readonly end: number };
 
@@ -11,9 +13,9 @@ export async function sendBody(
   span: Span,
 ): Promise<void> {
   const length = span.end - span.start;
-  const { holdBody, dropAfter, resetAfter } = effect;
+  const { holdBody, dropAfter, resetAfter, stallAfter, truncateAfter } = effect;
   const holdAt = holdBody && (holdBody.after < 0 ? length + holdBody.after : holdBody.after);
-  const stops = [holdAt, dropAfter, resetAfter].filter((stop) => stop !== undefined);
+  const stops = [holdAt, dropAfter, resetAfter, stallAfter, truncateAfter].filter((stop) => stop !== undefined);
   const write = writer(response, effect.bytesPerSecond);
   let sent = 0;
   while (!response.destroyed) {
@@ -21,15 +23,21 @@ export async function sendBody(
     if (stops.includes(sent) && sent > 0) await flushed(response);
     if (sent === holdAt) await holdBody?.gate.pass();
     if (sent === dropAfter) response.destroy();
-    if (sent === resetAfter) response.socket?.resetAndDestroy();
+    if (sent === resetAfter && response.socket) {
+      // A reset takes back what the peer has not acknowledged: those bytes were never sent.
+      record.bytesSent -= Math.min(sent, await lostByReset(response.socket));
+      response.socket?.resetAndDestroy();
+    }
+    if (sent === stallAfter && sent < length) await closed(response);
     if (response.destroyed) return;
-    if (sent >= length) break;
+    if (sent >= length || sent === truncateAfter) break;
     const next = Math.min(length, ...stops.filter((stop) => stop > sent));
-    for (const piece of content.read(span.start + sent, span.start + next)) {
+    for (const piece of slices(content.read(span.start + sent, span.start + next))) {
+      // Counted before they leave, so that the figure is never too kind to whoever hung up.
+      record.bytesSent += piece.length;
       await write(flipped(piece, effect.flipByteAt, span.start + sent));
       if (response.destroyed) return;
       sent += piece.length;
-      record.bytesSent += piece.length;
     }
   }
   while (effect.endless && !response.destroyed) {
@@ -39,6 +47,13 @@ export async function sendBody(
   if (response.destroyed) return;
   record.isComplete = true;
   response.end();
+}
+
+const sliceBytes = 128 * 1024;
+
+function* slices(pieces: Iterable<Buffer>): Iterable<Buffer> {
+  for (const piece of pieces)
+    for (let at = 0; at < piece.length; at += sliceBytes) yield piece.subarray(at, at + sliceBytes);
 }
 
 function flipped(piece: Buffer, position: number | undefined, offset: number): Buffer {
@@ -76,6 +91,23 @@ async function roomIn(response: ServerResponse): Promise<void> {
     response.once('close', done);
     if (response.destroyed) done();
   });
+}
+
+async function closed(response: ServerResponse): Promise<void> {
+  if (response.destroyed) return;
+  await new Promise<void>((resolve) => response.once('close', () => resolve()));
+}
+
+const acknowledgedWithinMs = 500;
+
+/** Whoever reads acknowledges in a moment, though not at once; what is left then is really lost. */
+async function lostByReset(socket: Socket): Promise<number> {
+  const deadline = performance.now() + acknowledgedWithinMs;
+  for (;;) {
+    const lost = unacknowledgedBytes(socket);
+    if (lost === 0 || socket.destroyed || performance.now() > deadline) return lost;
+    await new Promise<void>((resolve) => setTimeout(resolve, 1));
+  }
 }
 
 async function flushed(response: ServerResponse): Promise<void> {

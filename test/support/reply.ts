@@ -37,7 +37,8 @@ export async function sendReply(exchange: Exchange, reply: Reply): Promise<void>
     headers.location = effect.redirect;
   }
   if (effect.gzip) headers['content-encoding'] = 'gzip';
-  if (!effect.chunked && !effect.endless) headers['content-length'] = String(span.end - span.start);
+  const isChunked = effect.chunked || effect.endless || effect.truncateAfter !== undefined;
+  if (!isChunked) headers['content-length'] = String(span.end - span.start);
   record.status = status;
   response.writeHead(status, headers);
   if (request.method === 'HEAD') {
