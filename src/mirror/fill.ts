@@ -119,7 +119,7 @@ export class Fill {
   }
 
   async #fetch(open: (spool: Spool | undefined) => void): Promise<void> {
-    const { source, digest, spools, onSettled } = this.#options;
+    const { digest, spools, onSettled } = this.#options;
     const transfer = await this.#answer(await this.#firstPart());
     if (!transfer) {
       onSettled();
@@ -129,7 +129,6 @@ export class Fill {
     const size = this.#agreedSize(transfer);
     const reservation = await this.#reserve(size);
     try {
-      linkBlob(this.#options.records, source.repository, digest, size);
       await this.#receive(transfer, await spools.open(digest, size), reservation, open);
     } catch (error) {
       this.#options.disk.report(error);
@@ -144,8 +143,9 @@ export class Fill {
     reservation: Reservation,
     open: (spool: Spool | undefined) => void,
   ): Promise<void> {
-    const { source, spools, isPlain, onSettled, onResume, onRecovered } = this.#options;
+    const { source, spools, records, isPlain, onSettled, onResume, onRecovered } = this.#options;
     try {
+      linkBlob(records, source.repository, spool.digest, spool.size);
       void spool.recovered.then((bytes) => bytes > 0 && onRecovered(bytes));
       // An empty blob has no last byte to withhold: it opens when it is proven.
       if (spool.size > 0) open(spool);

@@ -43,6 +43,11 @@ export class FollowedFile {
     return this.#position === this.#end;
   }
 
+  /** Whether an earlier process claims more than is proven: its journal can stay as it is. */
+  get isProving(): boolean {
+    return this.#claims.length > 0;
+  }
+
   /** Hashes at most one slice. */
   step(): void {
     const [claim] = this.#claims;

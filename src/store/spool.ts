@@ -113,7 +113,7 @@ export class Spool {
 
   /** Ends all readers where they are; the file waits for the next fill, if anything in it is worth that. */
   async suspend(failure: Error): Promise<void> {
-    if (!this.#journal || this.prefix === 0) return this.discard(failure);
+    if (!this.#journal || (this.prefix === 0 && this.claimed === 0)) return this.discard(failure);
     this.#fail(failure);
     await this.#following.suspend();
   }

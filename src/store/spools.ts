@@ -81,12 +81,13 @@ export class Spools {
   }
 
   async #use(digest: Digest, make: () => Promise<SpoolFile>): Promise<Spool> {
-    await this.free(digest);
+    for (let user = this.#inUse.get(digest); user; user = this.#inUse.get(digest)) await user.promise;
     const use = Promise.withResolvers<void>();
     this.#inUse.set(digest, use);
     try {
       return new Spool(this.verifier, await make());
     } catch (error) {
+      await this.leftovers.add(digest);
       this.#release(digest);
       throw error;
     }

@@ -42,14 +42,15 @@ function takeTurn(): void {
   turnPlanned = false;
   for (const [id, { file, ending }] of followed) {
     try {
-      if (!file.isCaughtUp) file.step();
-      if (file.isCaughtUp && ending) end(id, file, ending);
+      if (ending === 'suspend' && file.isProving) end(id, file, ending);
+      else if (!file.isCaughtUp) file.step();
+      else if (ending) end(id, file, ending);
     } catch (error) {
       reply({ id, failure: (error as Error).message });
       drop(id);
     }
   }
-  if ([...followed.values()].some(({ file }) => !file.isCaughtUp)) planTurn();
+  if ([...followed.values()].some(({ file, ending }) => ending || !file.isCaughtUp)) planTurn();
 }
 
 function end(id: number, file: FollowedFile, ending: 'finish' | 'suspend'): void {

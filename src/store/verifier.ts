@@ -96,7 +96,8 @@ class Lane {
     const ended = new Promise<string>((resolve, reject) =>
       this.#waiting.set(id, { resolve, reject, onTrusted: resumption?.onTrusted }),
     );
-    ended.catch(() => {}); // an abandoned hash that fails is nobody's news
+    // Who waits to hear what can be believed hears that it is nothing; to others an abandoned hash that fails is no news.
+    ended.catch(() => resumption?.onTrusted(0, true));
     post({ type: 'follow', id, path, algorithm, journal: resumption?.journal });
     let announced = 0;
     let written = 0;

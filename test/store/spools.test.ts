@@ -166,6 +166,33 @@ describe('a killed process', () => {
 });
 
 describe('a spool that goes on', () => {
+  test('believes nothing when its file cannot be hashed, instead of waiting for ever', async () => {
+    await using scratch = await ScratchStore.open();
+    await leave(scratch);
+    await using spools = disposable(await Spools.open(scratch.layout));
+    const follow = spools.verifier.follow.bind(spools.verifier);
+    spools.verifier.follow = (path, ...rest) => follow(`${path}.nowhere`, ...rest);
+    const spool = await spools.open(digest, bytes.length);
+    expect(await spool.recovered).toBe(0);
+    await spool.write(bytes, 0);
+    await expect(spool.verify()).rejects.toThrow('ENOENT');
+    await spools.discard(spool, gone);
+    await spool.close();
+  });
+
+  test('is put away again at once, however much of it is unproven', async () => {
+    await using scratch = await ScratchStore.open();
+    await leave(scratch);
+    {
+      await using spools = disposable(await Spools.open(scratch.layout));
+      const spool = await spools.open(digest, bytes.length);
+      await spool.write(bytes.subarray(half, half + 10), half);
+      await spools.suspend(spool, gone);
+      await spool.close();
+    }
+    expect(await finish(scratch)).toBe(half);
+  });
+
   test('gives its readers what has proven true, while the rest is still being proven', async () => {
     await using scratch = await ScratchStore.open();
     await leave(scratch);
