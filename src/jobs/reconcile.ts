@@ -1,7 +1,7 @@
 // Brings disk and index together after a start: files that no record knows, records that no file bears out.
 import { type Dirent, statSync } from 'node:fs';
 import { readdir, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorText, type Log } from '../observe/log.ts';
 import { type Digest, type DigestAlgorithm, parseDigest } from '../oci/digest.ts';
@@ -60,6 +60,8 @@ class Pass {
   readonly done = { adopted: 0, forgotten: 0, strays: 0 };
   readonly #options: ReconcileOptions;
   readonly #wait: (ms: number) => Promise<unknown>;
+  /** The folders in a folder, as of the first look. */
+  readonly #known = new Map<string, ReadonlySet<string>>();
 
   constructor(options: ReconcileOptions) {
     this.#options = options;
@@ -102,7 +104,7 @@ class Pass {
 
   async #folder(prefix: string): Promise<void> {
     const { records } = this.#options;
-    const sizes = await this.#sizes(prefix);
+    const sizes = (await this.#exists(prefix)) ? await this.#sizes(prefix) : new Map<Digest, number>();
     for (let last = prefix; ; ) {
       const began = performance.now();
       const known = records.blobsAfter(last, turnSize);
@@ -114,6 +116,14 @@ class Pass {
       last = here.at(-1)?.digest ?? last;
     }
     await this.#inTurns([...sizes.keys()], async (digests) => this.#settle(digests));
+  }
+
+  /** A young cache has few of its folders, and what is asked for in vain costs more than it. */
+  async #exists(prefix: string): Promise<boolean> {
+    const folder = this.#folderOf(prefix);
+    const above = dirname(folder);
+    this.#known.set(above, this.#known.get(above) ?? new Set((await entriesOf(above)).map(({ name }) => name)));
+    return this.#known.get(above)?.has(basename(folder)) === true;
   }
 
   /** Of the files that are named as blobs of this folder are. Others are removed if they can only be ours. */

@@ -28,13 +28,13 @@ test('what is written is in the file itself soon after', async () => {
   await using dir = await tempDir('checkpoints');
   const path = join(dir.path, 'index.db');
   const records = new Records(path);
-  const digests = Array.from({ length: 100 }, (_, number) => digestOf(Buffer.from(`${number}`)));
+  const digests = Array.from({ length: 600 }, (_, number) => digestOf(Buffer.from(`${number}`)));
   await checkpointed(() => {
     for (const digest of digests) records.putBlob(digest, 1);
   });
   await copyFile(path, join(dir.path, 'alone.db'));
   const alone = new Records(join(dir.path, 'alone.db'));
-  expect(alone.totals.blobs).toBe(100);
+  expect(alone.totals.blobs).toBe(600);
   alone.close();
   for (const digest of digests) records.deleteBlob(digest);
   records.close();
@@ -44,16 +44,22 @@ test('what is written is in the file itself soon after', async () => {
   after.close();
 });
 
-test('the rest of a long log is left to the writer, that of a short one moves with the next', async () => {
+function database(path: string): DatabaseSync {
+  const opened = new DatabaseSync(path);
+  opened.exec('PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE pages (bytes BLOB);');
+  return opened;
+}
+
+test('the rest of a long log is left to the writer, that of a shorter one moves with the next', async () => {
   await using dir = await tempDir('checkpoints');
   const path = join(dir.path, 'index.db');
-  using database = new DatabaseSync(path);
-  database.exec('PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE pages (bytes BLOB);');
+  using writer = database(path);
+  const insert = writer.prepare('INSERT INTO pages VALUES (zeroblob(40000))');
   let rests = 0;
   const checkpoints = new Checkpoints(path, () => rests++);
+  for (let number = 0; number < 150; number++) insert.run();
   const worker = await checkpointed(() => checkpoints.wrote());
   expect(rests).toBe(0);
-  const insert = database.prepare('INSERT INTO pages VALUES (zeroblob(40000))');
   for (let number = 0; number < 1000; number++) insert.run();
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   checkpoints.wrote();
