@@ -1,9 +1,11 @@
 // A file in the store that no record vouches for: read at once like the upstream's bytes, believed once it is hashed.
 import type { Digest } from '../oci/digest.ts';
+import { DigestMismatchError } from '../oci/errors.ts';
 import type { BlobStore } from '../store/blob-store.ts';
 import type { Records } from '../store/records.ts';
 import type { Spool } from '../store/spool.ts';
 import type { Spools } from '../store/spools.ts';
+import { abandonable } from '../upstream/abandonable.ts';
 import type { Source } from '../upstream/upstreams.ts';
 import { asError } from './fill-failure.ts';
 import { linkBlob } from './links.ts';
@@ -23,7 +25,7 @@ export interface Adoption {
 
 /**
  * `false` when it must be fetched after all. The repository needs a link or its upstream's word, as for any other blob.
- * Rejects, with the file and its record gone, when it is not what its name says.
+ * Rejects when it is not what its name says, with the file and its record gone, and when it could not be read.
  */
 export async function adoptFile(adoption: Adoption): Promise<boolean> {
   const { source, digest, size, store, spools, records, signal, onSettled, open } = adoption;
@@ -39,16 +41,17 @@ export async function adoptFile(adoption: Adoption): Promise<boolean> {
   try {
     linkBlob(records, repository, digest, size);
     if (size > 0) open(spool);
-    await spool.verify();
+    await abandonable(spool.verify(), signal);
     await spools.commit(spool, store);
     records.prove(digest);
     onSettled();
     open(spool);
     return true;
   } catch (error) {
-    records.deleteBlob(digest);
+    const isLie = error instanceof DigestMismatchError;
+    if (isLie) records.deleteBlob(digest);
     onSettled(error);
-    await spools.discard(spool, asError(error));
+    await (isLie ? spools.discard(spool, error) : spools.suspend(spool, asError(error)));
     throw error;
   } finally {
     await spool.close();

@@ -77,6 +77,11 @@ export class Fill {
     );
   }
 
+  /** Somebody waits for it. */
+  get isWanted(): boolean {
+    return this.#isWanted;
+  }
+
   get hasSlot(): boolean {
     return this.#hasSlot;
   }

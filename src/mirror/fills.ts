@@ -96,7 +96,7 @@ export class Fills {
         this.#running.delete(digest);
         // Once more from nothing, for those who come now; the next failure is the last.
         if (failure instanceof DigestMismatchError && !wish.isPlain)
-          this.#start(source, digest, { ...wish, isPlain: true });
+          this.#start(source, digest, { ...wish, isWanted: fill.isWanted, isPlain: true });
         this.#count();
       },
     });

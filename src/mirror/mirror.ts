@@ -145,7 +145,8 @@ export class Mirror {
     if (this.#mayHave(source, digest, running)) {
       if (stored && (await store.has(digest, stored.size))) return { size: stored.size, outcome: 'hit' };
       // What another repository's upstream refuses is no answer here: the proof below asks this one's.
-      const spool = running && (await abandonable(openedOrNot(running), signal));
+      // Nor does a fill that nobody waits for: it may be long in coming.
+      const spool = running?.isWanted ? await abandonable(openedOrNot(running), signal) : undefined;
       if (spool) return { size: spool.size, outcome: 'joined' };
     }
     const size = await this.#prove(source, digest, signal);

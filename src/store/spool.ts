@@ -47,6 +47,7 @@ export class Spool {
   readonly #waiters = new Set<Waiter>();
   #wakePlanned: NodeJS.Timeout | undefined;
   #verified = false;
+  #isStored = false;
   #failure: Error | undefined;
   readonly #closed = Promise.withResolvers<void>();
   #users = 1;
@@ -93,6 +94,7 @@ export class Spool {
 
   /** The file is whole already: only its digest is to be proven. */
   adopt(): void {
+    this.#isStored = true;
     this.#arrived(0, this.size);
   }
 
@@ -113,6 +115,11 @@ export class Spool {
 
   /** Ends all readers where they are; the file waits for the next fill, if anything in it is worth that. */
   async suspend(failure: Error): Promise<void> {
+    if (this.#isStored) {
+      this.#fail(failure);
+      this.#following.abandon();
+      return;
+    }
     if (!this.#journal || (this.prefix === 0 && this.claimed === 0)) return this.discard(failure);
     this.#fail(failure);
     await this.#following.suspend();
