@@ -13,7 +13,7 @@ import { linkBlob } from './links.ts';
 export interface Adoption {
   readonly source: Source;
   readonly digest: Digest;
-  /** As its unproven record says. */
+  /** As its record says or, without one, the file. */
   readonly size: number;
   readonly store: BlobStore;
   readonly spools: Spools;
@@ -30,15 +30,18 @@ export interface Adoption {
 export async function adoptFile(adoption: Adoption): Promise<boolean> {
   const { source, digest, size, store, spools, records, signal, onSettled, open } = adoption;
   const { upstream, repository } = source;
-  if (!records.link(repository, digest) && (await upstream.proveBlob(repository.path, digest, signal)) !== size)
-    return false;
-  const isHere = await store.has(digest, size);
+  const told = records.link(repository, digest)?.size ?? (await upstream.proveBlob(repository.path, digest, signal));
+  const isHere = told === size && (await store.has(digest, size));
   const spool = isHere ? await spools.adopt(digest, size).catch(() => undefined) : undefined;
   if (!spool) {
+    // A blob that this upstream does not have may be another's.
+    if (told === undefined) return false;
     records.deleteBlob(digest);
+    await store.remove(digest);
     return false;
   }
   try {
+    records.putUnproven(digest, size, Date.now());
     linkBlob(records, repository, digest, size);
     if (size > 0) open(spool);
     await abandonable(spool.verify(), signal);

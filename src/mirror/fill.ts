@@ -35,6 +35,8 @@ export interface FillOptions {
   readonly budget: Pick<Budget, 'reserve'>;
   readonly disk: Pick<Disk, 'report'>;
   readonly slots: Slots;
+  /** Whether a fill that nobody waits for may begin now. */
+  readonly maySpare: () => boolean;
   readonly stopping: AbortSignal;
   /** Called in the same turn in which the outcome becomes visible: afterwards nobody may join. */
   readonly onSettled: (failure?: unknown) => void;
@@ -106,14 +108,19 @@ export class Fill {
   }
 
   async #run(open: (spool: Spool | undefined) => void): Promise<void> {
-    const { slots, spools, records, digest } = this.#options;
-    const release = await slots.acquire(this.#signal, () => this.#isWanted);
-    this.#hasSlot = true;
+    const { slots, spools, store, records, digest } = this.#options;
+    const release = await slots.acquire(this.#signal, {
+      isUrgent: () => this.#isWanted,
+      mayRun: this.#options.maySpare,
+      onTaken: () => {
+        this.#hasSlot = true;
+      },
+    });
     try {
       // A fill that made place may be finishing it.
       await spools.free(digest);
-      const found = records.blob(digest);
-      if (!found || !(await adoptFile({ ...this.#options, signal: this.#signal, size: found.size, open })))
+      const size = records.blob(digest)?.size ?? (await store.sizeOf(digest));
+      if (size === undefined || !(await adoptFile({ ...this.#options, signal: this.#signal, size, open })))
         await this.#fetch(open);
     } finally {
       // Ends a body that nobody read to its end; after a whole one it ends nothing.
@@ -132,9 +139,10 @@ export class Fill {
       return;
     }
     const size = this.#agreedSize(transfer);
-    const reservation = await this.#reserve(size);
+    const claimed = spools.leftovers.claim(digest);
+    const reservation = await this.#reserve(size, claimed);
     try {
-      await this.#receive(transfer, await spools.open(digest, size), reservation, open);
+      await this.#receive(transfer, await spools.open(digest, size), { reservation, claimed, open });
     } catch (error) {
       this.#options.disk.report(error);
       reservation.release();
@@ -145,13 +153,16 @@ export class Fill {
   async #receive(
     first: BlobTransfer,
     spool: Spool,
-    reservation: Reservation,
-    open: (spool: Spool | undefined) => void,
+    { reservation, claimed, open }: { reservation: Reservation; claimed: number; open(spool: Spool | undefined): void },
   ): Promise<void> {
-    const { source, spools, records, isPlain, onSettled, onResume, onRecovered } = this.#options;
+    const { source, spools, records, disk, isPlain, onSettled, onResume, onRecovered } = this.#options;
     try {
       linkBlob(records, source.repository, spool.digest, spool.size);
-      void spool.recovered.then((bytes) => bytes > 0 && onRecovered(bytes));
+      void spool.recovered.then((bytes) => {
+        // What was not true is written once more.
+        reservation.wrote(bytes - claimed);
+        if (bytes > 0) onRecovered(bytes);
+      });
       // An empty blob has no last byte to withhold: it opens when it is proven.
       if (spool.size > 0) open(spool);
       this.#transfer = new Transfer({
@@ -168,6 +179,7 @@ export class Fill {
       open(spool);
       await this.#keep(spool, reservation);
     } catch (error) {
+      disk.report(error);
       onSettled(error);
       const failure = asError(error);
       // What is wrong cannot be gone on with, and a full disk needs the room.
@@ -221,19 +233,19 @@ export class Fill {
     }
   }
 
-  async #reserve(size: number): Promise<Reservation> {
+  /** `claimed`: bytes of a leftover, which count for it from now on or, without room, for themselves again. */
+  async #reserve(size: number, claimed: number): Promise<Reservation> {
     const { digest, budget, spools } = this.#options;
-    const claimed = spools.leftovers.claim(digest);
-    let reservation: Reservation | undefined;
     try {
-      reservation = await budget.reserve(size, this.#signal, claimed);
-    } finally {
-      if (!reservation && claimed > 0) await spools.leftovers.add(digest);
+      const reservation = await budget.reserve(size, this.#signal, claimed);
+      if (reservation && (reservation.isKept || this.#isWanted)) return reservation;
+      // What is not kept is of use only to somebody who waits.
+      reservation?.release();
+      throw new NoRoomError(digest);
+    } catch (error) {
+      await spools.leftovers.add(digest);
+      throw error;
     }
-    if (reservation && (reservation.isKept || this.#isWanted)) return reservation;
-    // What is not kept is of use only to somebody who waits.
-    reservation?.release();
-    throw new NoRoomError(digest);
   }
 
   #agreedSize({ size }: BlobTransfer): number {

@@ -35,6 +35,9 @@ export interface Wish {
   readonly isWanted?: boolean;
 }
 
+/** Siblings leave most connections to those that somebody waits for; with very few there are none to spare. */
+const connectionsASibling = 3;
+
 export class Fills {
   readonly #options: FillsOptions;
   readonly #running = new Map<Digest, Fill>();
@@ -59,7 +62,9 @@ export class Fills {
 
   /** Somebody waits now for what nobody waited for before. */
   want(fill: Fill): void {
-    if (fill.want() && !fill.hasSlot) this.#makeRoom();
+    if (!fill.want()) return;
+    if (!fill.hasSlot) this.#makeRoom();
+    this.#slots.next();
   }
 
   /** Where the log and the metrics hear of a transfer, in a fill or past the disk. */
@@ -89,6 +94,7 @@ export class Fills {
       ...wish,
       ...this.reports(source, digest),
       slots: this.#slots,
+      maySpare: () => this.#spared(source) < Math.floor(source.upstream.transfers / connectionsASibling),
       source,
       digest,
       onSettled: (failure) => {
@@ -114,6 +120,11 @@ export class Fills {
   #makeRoom(): void {
     if (this.#slots.free > 0) return;
     [...this.#running.values()].findLast((fill) => fill.canYield)?.yield();
+  }
+
+  /** Fills from the upstream that nobody waits for. */
+  #spared({ upstream }: Source): number {
+    return [...this.#running.values()].filter((fill) => fill.canYield && fill.source.upstream === upstream).length;
   }
 
   #count(): void {

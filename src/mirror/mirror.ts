@@ -94,6 +94,8 @@ export class Mirror {
     const { records, store, fills, disk } = this.#options;
     const { repository } = source;
     if (isManifestHere(records, repository, digest)) return undefined;
+    // The upstream's word counts even where it cannot be written down.
+    let isProven = false;
     // Each round decides on what is true in one turn; whatever it waits for may change that, so it looks again.
     for (;;) {
       const record = records.blob(digest);
@@ -109,8 +111,9 @@ export class Mirror {
         if (!spool) return undefined;
         const content = spool.read();
         if (content) return this.#spooled(content, 'miss', source, digest, wanted);
-      } else if (!this.#mayHave(source, digest, running)) {
+      } else if (!isProven && !this.#mayHave(source, digest, running)) {
         if ((await this.#prove(source, digest, signal)) === undefined) return undefined;
+        isProven = true;
       } else if (stored) {
         const content = await store.open(digest, stored.size);
         if (content) {

@@ -1,7 +1,7 @@
 // A blob streamed past a disk that has no room for it: one reader, straight from the upstream, and no less checked.
 import { createHash } from 'node:crypto';
 import type { WantedRange } from '../oci/byte-range.ts';
-import { type Digest, digestAlgorithm } from '../oci/digest.ts';
+import { type Digest, digestAlgorithm, digestOf } from '../oci/digest.ts';
 import { DigestMismatchError } from '../oci/errors.ts';
 import type { Content } from '../store/content.ts';
 import type { Source } from '../upstream/upstreams.ts';
@@ -19,7 +19,12 @@ export interface PassingOptions {
 export async function openPastDisk(options: PassingOptions, signal: AbortSignal): Promise<Content | undefined> {
   const { upstream, repository } = options.source;
   const size = await upstream.proveBlob(repository.path, options.digest, signal);
-  return size === undefined ? undefined : new PassingContent(options, size);
+  if (size === undefined) return undefined;
+  // Of nothing there is no last byte to withhold.
+  const { digest } = options;
+  const ofNothing = digestOf(new Uint8Array(0), digestAlgorithm(digest));
+  if (size === 0 && digest !== ofNothing) throw new DigestMismatchError(digest, ofNothing);
+  return new PassingContent(options, size);
 }
 
 /** Reads a spool as long as it lives, and goes on past the disk when the disk ends it. */

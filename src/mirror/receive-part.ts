@@ -14,8 +14,8 @@ export interface PartRequest extends Part {
   readonly signal: AbortSignal;
   /** Told whenever a broken transfer goes on. */
   readonly onResume?: (position: number, cause: unknown) => void;
-  /** Told when the upstream answered a request for a part with the whole. */
-  readonly onWhole?: () => void;
+  /** Asked when the upstream answers a request for a part with the whole: `false` ends the part where it is. */
+  readonly onWhole?: () => boolean;
 }
 
 export interface Piece {
@@ -25,18 +25,21 @@ export interface Piece {
 
 /** Attempts in a row without a new byte; with the pauses between them, some seconds. */
 const maxFruitless = 5;
+/** Attempts in a row that brought less than is worth the asking. */
+const maxMeagre = 50;
 const backoffMs = 200;
-/** Less than this is progress, but no reason to ask again at once. */
+/** Less than this is progress, but no reason to ask again at once, nor for ever. */
 const worthwhileBytes = 64 * 1024;
 
-/** In order, without a gap or a byte twice, exactly the part. Throws the first failure that another attempt cannot mend. */
+/** In order, without a gap or a byte twice, exactly the part, unless `onWhole` ends it. Throws the first failure that another attempt cannot mend. */
 export async function* receivePart(request: PartRequest): AsyncGenerator<Piece> {
-  const { end, signal, onResume } = request;
+  const { end, signal, onResume, onWhole } = request;
   let { start: position, first: response } = request;
-  for (let fruitless = 0; ; ) {
+  for (let [fruitless, meagre] = [0, 0]; ; ) {
     const before = position;
     try {
       response ??= await ask(request, position);
+      if (response.start < position && onWhole?.() === false) return leave(response);
       for await (const piece of pieces(response, request, position)) {
         yield piece;
         position = piece.position + piece.bytes.length;
@@ -45,22 +48,28 @@ export async function* receivePart(request: PartRequest): AsyncGenerator<Piece> 
       throw new UpstreamError('unreachable', `the transfer broke off at byte ${position} of ${request.digest}`);
     } catch (error) {
       if (position >= end && isUpstreamFault(error)) return;
-      fruitless = position > before ? 0 : fruitless + 1;
-      if (signal.aborted || fruitless >= maxFruitless || !canResume(error)) throw error;
+      const gained = position - before;
+      fruitless = gained > 0 ? 0 : fruitless + 1;
+      meagre = gained >= worthwhileBytes ? 0 : meagre + 1;
+      if (signal.aborted || fruitless >= maxFruitless || meagre >= maxMeagre || !canResume(error)) throw error;
       onResume?.(position, error);
-      if (position - before < worthwhileBytes) await backOff(fruitless, signal);
+      if (gained < worthwhileBytes) await backOff(fruitless, signal);
     }
     response = undefined;
   }
 }
 
-async function ask({ source, digest, end, signal, onWhole }: PartRequest, start: number): Promise<BlobTransfer> {
+async function ask({ source, digest, end, signal }: PartRequest, start: number): Promise<BlobTransfer> {
   const { upstream, repository } = source;
   const response = await upstream.fetchBlob(repository.path, digest, signal, { start, end });
   if (!response)
     throw new UpstreamError('protocol', `${digest} vanished from ${upstream.name} in the middle of its transfer`);
-  if (response.start < start) onWhole?.();
   return response;
+}
+
+/** A body that is begun and left closes its connection; one that nobody touches would keep it. */
+async function leave({ body }: BlobTransfer): Promise<void> {
+  for await (const _ of body) return;
 }
 
 /** What the response holds of the part. A whole blob passes by up to where the part goes on. */

@@ -54,6 +54,12 @@ export class Segments {
     return this.reserve(start, Math.min(...ends));
   }
 
+  /** From the lowest byte that is missing to the end, whatever of it is written. */
+  takeRest(written: Extents): Part | undefined {
+    const start = this.#firstMissing(written);
+    return start < this.#size ? this.reserve(start, this.#size) : undefined;
+  }
+
   /** A part that comes from somewhere else, or is on its way already. */
   reserve(start: number, end: number): Part {
     const part = { start, end };

@@ -21,13 +21,13 @@ export class Siblings {
     const key = keyOf(repository, descriptor.digest);
     if (this.#seen.has(key)) return;
     this.#seen.set(key, true);
-    const blobs = manifestChildren(bytes, descriptor.mediaType).blobs.filter(
-      ({ mediaType }) => !isForeignType(mediaType),
-    );
-    for (const { digest } of blobs) this.#families.set(keyOf(repository, digest), blobs);
+    const { config, blobs } = manifestChildren(bytes, descriptor.mediaType);
+    const family = blobs.filter(({ mediaType }) => !isForeignType(mediaType));
+    // Who wants the config alone, to look at an image, does not want its layers.
+    for (const blob of family) if (blob !== config) this.#families.set(keyOf(repository, blob.digest), family);
   }
 
-  /** The blobs that come with this one, once a serving of their manifest. */
+  /** The blobs that come with this layer, once a serving of their manifest. */
   take(repository: Repository, digest: Digest): readonly Descriptor[] {
     const family = this.#families.get(keyOf(repository, digest)) ?? [];
     for (const blob of family) this.#families.delete(keyOf(repository, blob.digest));

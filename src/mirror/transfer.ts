@@ -26,7 +26,7 @@ export class Transfer {
   readonly #controller = new AbortController();
   readonly #signal: AbortSignal;
   #isOver = false;
-  /** The upstream gave all where a part was asked for: more requests would bring the same bytes again. */
+  /** The upstream gave all where a part was asked for: each request would bring the same bytes again. */
   #isOneStream = false;
 
   constructor(options: TransferOptions) {
@@ -66,7 +66,7 @@ export class Transfer {
       const wanted = spool.wanted().filter((position) => this.#plan.isMissing(spool.written, position));
       const most = this.#isOneStream ? 1 : parallel() * (wanted.length > 0 ? 2 : 1);
       if (this.#lanes.size >= most) return;
-      const part = this.#plan.take(spool.written, wanted);
+      const part = this.#isOneStream ? this.#plan.takeRest(spool.written) : this.#plan.take(spool.written, wanted);
       if (!part) return;
       this.#start(part);
     }
@@ -88,6 +88,13 @@ export class Transfer {
     this.#lanes.add(lane);
   }
 
+  /** Whether the lane that found out is to go on: not beside others, which bring the same bytes or better ones. */
+  #goOnAsOneStream(): boolean {
+    this.#isOneStream = true;
+    // The first lane is asked before it is counted.
+    return this.#lanes.size <= 1;
+  }
+
   async #fetch(part: Part, first: BlobTransfer | undefined): Promise<void> {
     const { source, spool, onResume, onWrote } = this.#options;
     const pieces = receivePart({
@@ -98,13 +105,12 @@ export class Transfer {
       first,
       signal: this.#signal,
       onResume,
-      onWhole: () => {
-        this.#isOneStream = true;
-      },
+      onWhole: () => this.#goOnAsOneStream(),
     });
-    for await (const { position, bytes } of pieces) {
-      await spool.write(bytes, position);
-      onWrote(bytes.length);
-    }
+    for await (const { position, bytes } of pieces)
+      for (const gap of spool.written.gaps(position, position + bytes.length)) {
+        await spool.write(bytes.subarray(gap.start - position, gap.end - position), gap.start);
+        onWrote(gap.end - gap.start);
+      }
   }
 }

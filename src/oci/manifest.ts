@@ -13,7 +13,9 @@ export interface Manifest {
 export const maxManifestBytes = 4 * 1024 * 1024;
 
 export interface ManifestChildren {
+  /** The config is the first, where there is one. */
   readonly blobs: readonly Descriptor[];
+  readonly config: Descriptor | undefined;
   readonly manifests: readonly Descriptor[];
 }
 
@@ -35,12 +37,13 @@ export function manifestChildren(bytes: Uint8Array, mediaType: string): Manifest
   if (isIndex) {
     const children = descriptors(body.manifests ?? [], 'manifests');
     return {
+      config: undefined,
       manifests: children.filter((child) => isManifestType(child.mediaType)),
       blobs: children.filter((child) => !isManifestType(child.mediaType)),
     };
   }
-  const config = 'config' in body ? descriptors([body.config], 'config') : [];
-  return { blobs: [...config, ...descriptors(body.layers ?? [], 'layers')], manifests: [] };
+  const [config] = 'config' in body ? descriptors([body.config], 'config') : [];
+  return { config, blobs: [...(config ? [config] : []), ...descriptors(body.layers ?? [], 'layers')], manifests: [] };
 }
 
 /** The manifest type an upstream meant; `undefined` for anything a container client cannot use. */

@@ -1,7 +1,8 @@
 // Where verified content rests: one file a digest on the local disk. Nothing unverified is ever in it.
 import { randomUUID } from 'node:crypto';
 import { renameSync, rmSync } from 'node:fs';
-import { type FileHandle, open, rm, stat, unlink } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rm, stat, unlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { Digest } from '../oci/digest.ts';
 import { BlobContent } from './content.ts';
 import { type Layout, publish } from './layout.ts';
@@ -31,6 +32,12 @@ export class BlobStore {
     return (await stat(this.#layout.blob(digest)).catch(() => undefined))?.size === size;
   }
 
+  /** Of the file, whoever vouches for it; `undefined` when there is none. */
+  async sizeOf(digest: Digest): Promise<number | undefined> {
+    const found = await stat(this.#layout.blob(digest)).catch(() => undefined);
+    return found?.isFile() ? found.size : undefined;
+  }
+
   /** For manifests, which are small. */
   async readAll(digest: Digest, size: number): Promise<Uint8Array | undefined> {
     const content = await this.open(digest, size);
@@ -51,6 +58,8 @@ export class BlobStore {
   /** Stores bytes that the caller has hashed. */
   async put(digest: Digest, bytes: Uint8Array): Promise<void> {
     const path = this.#layout.arrival(digest, randomUUID());
+    // Somebody may have removed the folder under us.
+    await mkdir(dirname(path), { recursive: true });
     const file = await open(path, 'wx');
     try {
       await file.writeFile(bytes);

@@ -36,6 +36,19 @@ export class Extents {
     return this.#list.find(({ start }) => start > position)?.start;
   }
 
+  /** What of a range is not written, in order. */
+  gaps(start: number, end: number): { readonly start: number; readonly end: number }[] {
+    const found: { start: number; end: number }[] = [];
+    for (let at = start; at < end; ) {
+      const from = this.endFrom(at);
+      if (from >= end) break;
+      const to = Math.min(end, this.startAfter(from) ?? end);
+      found.push({ start: from, end: to });
+      at = to;
+    }
+    return found;
+  }
+
   /** How many bytes are written in all. */
   get total(): number {
     return this.#list.reduce((sum, { start, end }) => sum + end - start, 0);

@@ -48,6 +48,8 @@ export class Spool {
   #wakePlanned: NodeJS.Timeout | undefined;
   #verified = false;
   #isStored = false;
+  /** Its file has another name, and that one's may be the next spool's. */
+  #isCommitted = false;
   #failure: Error | undefined;
   readonly #closed = Promise.withResolvers<void>();
   #users = 1;
@@ -110,12 +112,13 @@ export class Spool {
   /** Moves the file into the store. Readers go on with the descriptor they share. */
   async commit(store: BlobStore): Promise<void> {
     await store.commit(this.digest, this.#file, this.#path);
+    this.#isCommitted = true;
     if (this.#journal) await rm(this.#journal, { force: true });
   }
 
   /** Ends all readers where they are; the file waits for the next fill, if anything in it is worth that. */
   async suspend(failure: Error): Promise<void> {
-    if (this.#isStored) {
+    if (this.#isStored || this.#isCommitted) {
       this.#fail(failure);
       this.#following.abandon();
       return;
@@ -129,6 +132,7 @@ export class Spool {
   async discard(failure?: Error): Promise<void> {
     if (failure) this.#fail(failure);
     this.#following.abandon();
+    if (this.#isCommitted) return;
     await rm(this.#path, { force: true });
     if (this.#journal) await rm(this.#journal, { force: true });
   }

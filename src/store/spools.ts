@@ -14,6 +14,7 @@ export class Spools {
   readonly #layout: Layout;
   /** Who has a digest's file, until it is put away: two writers would spoil each other's bytes behind the hash. */
   readonly #inUse = new Map<Digest, PromiseWithResolvers<void>>();
+  readonly #uses = new WeakMap<Spool, PromiseWithResolvers<void>>();
 
   private constructor(layout: Layout) {
     this.#layout = layout;
@@ -59,8 +60,10 @@ export class Spools {
     return spool;
   }
 
-  commit(spool: Spool, store: BlobStore): Promise<void> {
-    return this.#endUse(spool, () => spool.commit(store));
+  /** One that fails leaves the spool to `suspend` or `discard`. */
+  async commit(spool: Spool, store: BlobStore): Promise<void> {
+    await spool.commit(store);
+    await this.#endUse(spool, async () => {});
   }
 
   /** For a transfer that broke off: the next fill goes on with it. */
@@ -85,25 +88,28 @@ export class Spools {
     const use = Promise.withResolvers<void>();
     this.#inUse.set(digest, use);
     try {
-      return new Spool(this.verifier, await make());
+      const spool = new Spool(this.verifier, await make());
+      this.#uses.set(spool, use);
+      return spool;
     } catch (error) {
       await this.leftovers.add(digest);
-      this.#release(digest);
+      this.#release(digest, use);
       throw error;
     }
   }
 
-  async #endUse({ digest }: Spool, end: () => Promise<void>): Promise<void> {
+  async #endUse(spool: Spool, end: () => Promise<void>): Promise<void> {
     try {
       await end();
     } finally {
-      this.#release(digest);
+      const use = this.#uses.get(spool);
+      if (use) this.#release(spool.digest, use);
     }
   }
 
-  #release(digest: Digest): void {
-    this.#inUse.get(digest)?.resolve();
-    this.#inUse.delete(digest);
+  #release(digest: Digest, use: PromiseWithResolvers<void>): void {
+    if (this.#inUse.get(digest) === use) this.#inUse.delete(digest);
+    use.resolve();
   }
 
   async #create(digest: Digest, size: number): Promise<FileHandle> {

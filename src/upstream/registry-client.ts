@@ -34,12 +34,14 @@ export class RegistryClient implements Upstream {
   readonly name: string;
   readonly answerTimeoutMs: number;
   readonly parallel: number;
+  readonly transfers: number;
   readonly #options: RegistryClientOptions;
 
   constructor(options: RegistryClientOptions) {
     this.name = options.name;
     this.answerTimeoutMs = options.answerTimeoutMs;
     this.parallel = options.parallel;
+    this.transfers = options.transport.transfers;
     this.#options = options;
   }
 

@@ -44,6 +44,8 @@ const dumpLimit = 64 * 1024;
 const redirectStatuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 export class Transport {
+  /** Connections for the bodies of blobs. */
+  readonly transfers: number;
   readonly #options: TransportOptions;
   /** Apart, so that transfers that take every connection cannot hold up a manifest or a token. */
   readonly #transfers: Dispatcher;
@@ -53,6 +55,7 @@ export class Transport {
     this.#options = options;
     const tls = options.ca === undefined ? {} : { ca: [...getCACertificates('default'), options.ca] };
     const questions = Math.ceil(options.connections / 4);
+    this.transfers = Math.max(1, options.connections - questions);
     const pool = {
       connect: { ...tls, timeout: options.connectTimeoutMs },
       requestTls: { ...tls, timeout: options.connectTimeoutMs },
@@ -63,7 +66,7 @@ export class Transport {
       allowH2: false,
     };
     try {
-      this.#transfers = new EnvHttpProxyAgent({ ...pool, connections: Math.max(1, options.connections - questions) });
+      this.#transfers = new EnvHttpProxyAgent({ ...pool, connections: this.transfers });
       this.#questions = new EnvHttpProxyAgent({ ...pool, connections: questions });
     } catch (cause) {
       throw new Error('HTTP_PROXY or HTTPS_PROXY cannot be used: write it as http://proxy.example:3128', { cause });

@@ -81,6 +81,8 @@ export interface Upstream {
   fetchManifest(path: string, reference: Reference, signal: AbortSignal): Promise<Manifest | undefined>;
   /** Requests for parts of one blob at once at most. */
   readonly parallel: number;
+  /** Bodies of blobs that it gives at once at most; who asks for more waits. */
+  readonly transfers: number;
   /** Unverified bytes: the part, if the upstream gives parts, else all. The caller reads the body or leaves its loop. */
   fetchBlob(path: string, digest: Digest, signal: AbortSignal, part?: Part): Promise<BlobTransfer | undefined>;
   /** Size of a blob that this repository really gives out, proven by reading its first byte: HEAD lies in places. */

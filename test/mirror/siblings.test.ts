@@ -42,11 +42,18 @@ describe('the siblings of a blob', () => {
     expect(siblings.take(here, one.digest)).toEqual([config, two]);
   });
 
-  test('are given once, whichever of them is asked for', () => {
+  test('are given once, whichever layer is asked for', () => {
     const siblings = new Siblings();
     siblings.remember(here, image(one, two));
-    siblings.take(here, config.digest);
+    siblings.take(here, two.digest);
     for (const { digest } of [config, one, two]) expect(siblings.take(here, digest)).toEqual([]);
+  });
+
+  test('do not come with the config: who looks at an image need not want it', () => {
+    const siblings = new Siblings();
+    siblings.remember(here, image(one, two));
+    expect(siblings.take(here, config.digest)).toEqual([]);
+    expect(siblings.take(here, one.digest)).toEqual([config, two]);
   });
 
   test('are not given anew for every serving of the manifest', () => {

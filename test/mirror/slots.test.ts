@@ -44,7 +44,7 @@ test('serves who is urgent before those who are not, also when it became so whil
     { name: 'now', isUrgent: () => isUrgentNow },
     { name: 'always', isUrgent: () => true },
   ].map(async ({ name, isUrgent }) => {
-    const giveBack = await slots.acquire(patient, isUrgent);
+    const giveBack = await slots.acquire(patient, { isUrgent });
     order.push(name);
     giveBack();
   });
@@ -56,7 +56,7 @@ test('serves who is urgent before those who are not, also when it became so whil
 
 test('lets in who is not urgent while there is a slot', async () => {
   const slots = new Slots(2);
-  await slots.acquire(patient, () => false);
+  await slots.acquire(patient, { isUrgent: () => false });
   expect(slots.free).toBe(1);
   await slots.acquire(patient);
   expect(slots.free).toBe(0);

@@ -124,15 +124,14 @@ describe('a transfer', () => {
     expect(at.upstream.bytesSent('blob')).toBe(size);
   });
 
-  test('becomes one stream where the upstream stops giving parts', async () => {
-    const gate = new Gate();
-    await using at = await scene([{ holdBody: { after: 0, gate } }]);
+  test('becomes one stream where the upstream stops giving parts: each byte passes once more at most', async () => {
+    await using at = await scene([{}]);
     at.at.last = { noRanges: true };
-    const running = runs(at, await at.begin({ parallel: () => 2 }));
-    await vi.waitUntil(() => at.spool.written.endFrom(8 * MiB) === 16 * MiB);
-    gate.open();
-    await running;
-    expect(at.at.ranges()).toEqual(ranges);
+    await runs(at, await at.begin({ parallel: () => 2 }));
+    // The second lane leaves its whole blob to the first, and then the rest comes in one.
+    expect(at.at.ranges().at(-1)).toBe(`bytes=${8 * MiB}-${size - 1}`);
+    expect(at.at.ranges().length).toBeLessThanOrEqual(3);
+    expect(at.upstream.bytesSent('blob')).toBeLessThan(2.5 * size);
   });
 
   test('of nothing is over at once', async () => {

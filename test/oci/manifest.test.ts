@@ -28,7 +28,7 @@ function refusal(bytes: Uint8Array, mediaType: string): OciError {
 describe('an image manifest', () => {
   test.each([ociManifest, dockerManifest])('%s names its config and then its layers', (mediaType) => {
     const manifest = { schemaVersion: 2, mediaType, config, layers: [layer, layer] };
-    expect(childrenOf(manifest, mediaType)).toEqual({ blobs: [config, layer, layer], manifests: [] });
+    expect(childrenOf(manifest, mediaType)).toEqual({ config, blobs: [config, layer, layer], manifests: [] });
   });
 
   test('may leave its own mediaType, its config and its layers out', () => {

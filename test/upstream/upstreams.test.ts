@@ -11,6 +11,7 @@ function silent(name: string): Upstream {
   return {
     name,
     parallel: 4,
+    transfers: 24,
     answerTimeoutMs: 1000,
     resolve: never,
     fetchManifest: never,
