@@ -35,9 +35,11 @@ function sampleUntilStopped(port: NonNullable<typeof parentPort>, { root, except
     const now = performance.now();
     longestGapMs = Math.max(longestGapMs, now - lastAt);
     lastAt = now;
+    // A log may be cut between two looks: what either saw is spared.
+    const before = sparedBytes(except);
     const { blocks, bfree, bsize } = statfsSync(root);
-    const spared = except.map((file) => statSync(file, { throwIfNoEntry: false })?.blocks ?? 0);
-    mostBytes = Math.max(mostBytes, (blocks - bfree) * bsize - spared.reduce((sum, count) => sum + count * 512, 0));
+    const spared = Math.max(before, sparedBytes(except));
+    mostBytes = Math.max(mostBytes, (blocks - bfree) * bsize - spared);
     samples++;
   };
   const timer = setInterval(sample, everyMs);
@@ -47,4 +49,8 @@ function sampleUntilStopped(port: NonNullable<typeof parentPort>, { root, except
     port.postMessage({ samples, longestGapMs, mostBytes } satisfies DiskSamples);
     port.close();
   });
+}
+
+function sparedBytes(files: readonly string[]): number {
+  return files.reduce((sum, file) => sum + 512 * (statSync(file, { throwIfNoEntry: false })?.blocks ?? 0), 0);
 }
