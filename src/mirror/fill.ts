@@ -1,36 +1,22 @@
 // One transfer that fills the cache for everyone who asks for the digest. It belongs to no request.
-import type { Digest } from '../oci/digest.ts';
 import type { BlobStore } from '../store/blob-store.ts';
 import type { Disk } from '../store/disk.ts';
 import type { Records } from '../store/records.ts';
 import type { Spool } from '../store/spool.ts';
-import type { Spools } from '../store/spools.ts';
-import { type BlobTransfer, type Part, UpstreamError } from '../upstream/upstream.ts';
+import type { BlobTransfer } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
 import { adoptFile } from './adopt-file.ts';
+import { askFirst, type FirstQuestion } from './ask-first.ts';
 import type { Budget, Reservation } from './budget.ts';
 import { asError, isWorthless, NoRoomError, YieldedError } from './fill-failure.ts';
 import { linkBlob } from './links.ts';
-import { firstPart } from './segments.ts';
 import type { Slots } from './slots.ts';
 import { Transfer } from './transfer.ts';
 
-/** Token, redirects and refusals included. */
-const longestAnswerMs = 30_000;
-
-export interface FillOptions {
-  readonly source: Source;
-  readonly digest: Digest;
-  /** What the repository's manifest says of the length; `undefined` when no manifest named the blob. */
-  readonly size: number | undefined;
-  /** Where the first reader begins. */
-  readonly from: number;
+export interface FillOptions extends FirstQuestion {
   /** Somebody waits for it; otherwise it goes on with one request at a time, behind all that are waited for. */
   readonly isWanted: boolean;
-  /** One plain stream from the first byte: for an upstream whose parts did not make up the blob. */
-  readonly isPlain: boolean;
   readonly store: BlobStore;
-  readonly spools: Spools;
   readonly records: Records;
   readonly budget: Pick<Budget, 'reserve'>;
   readonly disk: Pick<Disk, 'report'>;
@@ -132,17 +118,17 @@ export class Fill {
 
   async #fetch(open: (spool: Spool | undefined) => void): Promise<void> {
     const { digest, spools, onSettled } = this.#options;
-    const transfer = await this.#answer(await this.#firstPart());
-    if (!transfer) {
+    const answer = await askFirst(this.#options, this.#signal);
+    if (!answer) {
       onSettled();
       open(undefined);
       return;
     }
-    const size = this.#agreedSize(transfer);
+    const { response, size } = answer;
     const claimed = spools.leftovers.claim(digest);
     const reservation = await this.#reserve(size, claimed);
     try {
-      await this.#receive(transfer, await spools.open(digest, size), { reservation, claimed, open });
+      await this.#receive(response, await spools.open(digest, size), { reservation, claimed, open });
     } catch (error) {
       this.#options.disk.report(error);
       reservation.release();
@@ -211,28 +197,6 @@ export class Fill {
     onSettled();
   }
 
-  async #firstPart(): Promise<Part | undefined> {
-    const { source, digest, spools, size, from, isPlain } = this.#options;
-    if (isPlain) return undefined;
-    const left = await spools.leftovers.journal(digest);
-    const claimed = size === undefined || left?.size === size ? left?.checkpoints.at(-1)?.end : undefined;
-    return firstPart({ size: size ?? left?.size, from, claimed, parallel: source.upstream.parallel });
-  }
-
-  /** The head of the answer only: a body is bounded by its pauses, not by its length. */
-  async #answer(part: Part | undefined): Promise<BlobTransfer | undefined> {
-    const { source, digest } = this.#options;
-    const late = setTimeout(
-      () => this.#controller.abort(new DOMException('the upstream did not answer', 'TimeoutError')),
-      longestAnswerMs,
-    );
-    try {
-      return await source.upstream.fetchBlob(source.repository.path, digest, this.#signal, part);
-    } finally {
-      clearTimeout(late);
-    }
-  }
-
   /** `claimed`: bytes of a leftover, which count for it from now on or, without room, for themselves again. */
   async #reserve(size: number, claimed: number): Promise<Reservation> {
     const { digest, budget, spools } = this.#options;
@@ -246,18 +210,5 @@ export class Fill {
       await spools.leftovers.add(digest);
       throw error;
     }
-  }
-
-  #agreedSize({ size }: BlobTransfer): number {
-    const { source, digest, size: told } = this.#options;
-    const found = size ?? told;
-    if (found === undefined)
-      throw new UpstreamError('protocol', `upstream ${source.upstream.name} sends ${digest} without a length`);
-    if (told !== undefined && told !== found)
-      throw new UpstreamError(
-        'protocol',
-        `upstream ${source.upstream.name} sends ${found} bytes for ${digest}, its manifest says ${told}`,
-      );
-    return found;
   }
 }
