@@ -29,14 +29,14 @@ export interface FillsOptions {
 export interface Wish {
   /** What the repository's manifest says of the length; `undefined` when no manifest named the blob. */
   readonly size: number | undefined;
-  /** Where the first reader begins; 0 by default. */
-  readonly from?: number;
-  /** Whether somebody waits for it; by default, yes. */
-  readonly isWanted?: boolean;
+  /** Where the first reader begins. */
+  readonly from: number;
 }
 
 /** Siblings leave most connections to those that somebody waits for; with very few there are none to spare. */
 const connectionsASibling = 3;
+/** The layers of some dozen images; more would only wait for an upstream that stands still. */
+const mostWaiting = 500;
 
 export class Fills {
   readonly #options: FillsOptions;
@@ -55,9 +55,16 @@ export class Fills {
   }
 
   /** The caller has just seen, in the same turn, that none runs and that the digest is not stored. */
-  start(source: Source, digest: Digest, { size, from = 0, isWanted = true }: Wish): Fill {
-    if (isWanted) this.#makeRoom();
-    return this.#start(source, digest, { size, from, isWanted, isPlain: false });
+  start(source: Source, digest: Digest, wish: Wish): Fill {
+    this.#makeRoom();
+    return this.#start(source, digest, { ...wish, isWanted: true, isPlain: false });
+  }
+
+  /** For a blob that nobody waits for yet, if any connection can be spared; under the conditions of `start`. */
+  startSibling(source: Source, digest: Digest, size: number): void {
+    const waiting = [...this.#running.values()].filter((fill) => !fill.isWanted && !fill.hasSlot).length;
+    if (mostSpared(source) === 0 || waiting >= mostWaiting) return;
+    this.#start(source, digest, { size, from: 0, isWanted: false, isPlain: false });
   }
 
   /** Somebody waits now for what nobody waited for before. */
@@ -88,13 +95,13 @@ export class Fills {
     while (this.#ending.size > 0) await Promise.all(this.#ending);
   }
 
-  #start(source: Source, digest: Digest, wish: Required<Wish> & { readonly isPlain: boolean }): Fill {
+  #start(source: Source, digest: Digest, wish: Wish & { readonly isWanted: boolean; readonly isPlain: boolean }): Fill {
     const fill: Fill = new Fill({
       ...this.#options,
       ...wish,
       ...this.reports(source, digest),
       slots: this.#slots,
-      maySpare: () => this.#spared(source) < Math.floor(source.upstream.transfers / connectionsASibling),
+      maySpare: () => this.#spared(source) < mostSpared(source),
       source,
       digest,
       onSettled: (failure) => {
@@ -139,4 +146,8 @@ export class Fills {
     const repository = formatRepository(source.repository);
     log.warn({ repository, digest, reason, error: errorText(failure) }, 'fill failed');
   }
+}
+
+function mostSpared({ upstream }: Source): number {
+  return Math.floor(upstream.transfers / connectionsASibling);
 }

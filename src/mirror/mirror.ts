@@ -200,7 +200,7 @@ export class Mirror {
     if (disk.problem !== undefined) return;
     for (const sibling of siblings?.take(source.repository, digest) ?? [])
       if (!records.blob(sibling.digest) && !fills.find(sibling.digest))
-        fills.start(source, sibling.digest, { size: sibling.size, isWanted: false });
+        fills.startSibling(source, sibling.digest, sibling.size);
   }
 
   #link(repository: Repository, digest: Digest, size: number): void {

@@ -70,7 +70,8 @@ export class Spools {
   suspend(spool: Spool, failure: Error): Promise<void> {
     return this.#endUse(spool, async () => {
       await spool.suspend(failure);
-      await this.leftovers.add(spool.digest);
+      // After a commit the file of that name may be the next spool's.
+      if (this.#inUse.get(spool.digest) === this.#uses.get(spool)) await this.leftovers.add(spool.digest);
     });
   }
 

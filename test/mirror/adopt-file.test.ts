@@ -1,9 +1,12 @@
 // Files that lie in the store without anybody's word for them: read at once, believed when they are hashed.
 import { rm, truncate, writeFile } from 'node:fs/promises';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { Spool } from '../../src/store/spool.ts';
+import { Gate } from '../support/gate.ts';
 import { lyingFiles } from '../support/stored-files.ts';
+import { tempDir } from '../support/temp-dir.ts';
 import { type FillScene, name, type SceneOptions, scene, size } from './fill-scene.ts';
-import { digestFor, filled, patient, readAll, readUntilCut } from './start-mirror.ts';
+import { digestFor, filled, patient, readAll, readUntilCut, startMirror } from './start-mirror.ts';
 
 /** A file that a rebuilt index has found: its record is unproven, and no repository is linked to it. */
 async function found(options: SceneOptions = {}): Promise<FillScene & { readonly path: string }> {
@@ -16,6 +19,13 @@ async function found(options: SceneOptions = {}): Promise<FillScene & { readonly
   at.mirror.records.putUnproven(digest, at.blob.size, Date.now());
   at.upstream.server.forget();
   return { ...at, path: at.mirror.layout.blob(digest) };
+}
+
+/** A file without any record, as a lost index leaves it until the pass over the disk comes by. */
+async function unknown(options: SceneOptions = {}): ReturnType<typeof found> {
+  const at = await found(options);
+  at.mirror.records.deleteBlob(digestFor(at.blob));
+  return at;
 }
 
 function link(at: FillScene): void {
@@ -108,4 +118,81 @@ describe('a file that is', () => {
     expect(await at.failures()).toEqual([]);
     expect(at.mirror.records.totals).toEqual({ bytes: size, blobs: 1 });
   });
+});
+
+describe('a file without any record', () => {
+  test('is adopted for one byte of the upstream, recorded and proven', async () => {
+    await using at = await unknown();
+    expect(await expectWhole(at)).toBe('miss');
+    expect(await expectWhole(at)).toBe('hit');
+    expect(at.upstream.requests.map(({ headers }) => headers.range)).toEqual(['bytes=0-0']);
+    expect(at.mirror.records.link(at.mirror.source(name).repository, digestFor(at.blob))?.size).toBe(size);
+    expect(at.mirror.records.totals).toEqual({ bytes: size, blobs: 1 });
+  });
+
+  test('costs the upstream nothing where a manifest of the repository names it', async () => {
+    await using at = await unknown();
+    link(at);
+    await at.upstream.close();
+    expect(await expectWhole(at)).toBe('miss');
+  });
+
+  test('never arrives whole when it lies, and is replaced by what the upstream has', async () => {
+    await using at = await unknown();
+    await writeFile(at.path, Buffer.alloc(size));
+    const answer = await at.open();
+    expect(answer && (await readUntilCut(answer.content)).received).toBe(size - 1);
+    await filled(at.mirror, digestFor(at.blob));
+    await expectWhole(at);
+    expect(at.upstream.bytesSent('blob')).toBe(1 + size);
+    expect(await at.failures()).toEqual([{ reason: 'digest', value: 1 }]);
+  });
+
+  test('shorter than the manifest says goes before the whole is fetched', async () => {
+    await using at = await unknown();
+    link(at);
+    await truncate(at.path, size - 1);
+    const gate = new Gate();
+    at.upstream.faults.add({ kind: 'blob' }, { holdBody: { after: 1, gate } });
+    const whole = expectWhole(at);
+    await gate.reached;
+    expect(await at.mirror.store.sizeOf(digestFor(at.blob))).toBeUndefined();
+    gate.open();
+    expect(await whole).toBe('miss');
+    expect(at.upstream.bytesSent('blob')).toBe(size);
+    expect(await at.failures()).toEqual([]);
+  });
+
+  test('stays where it is when an upstream does not have it: another may', async () => {
+    await using at = await unknown();
+    const other = 'library/other';
+    at.upstream.addBlob(other, at.blob);
+    at.upstream.repository(name).blobs.clear();
+    expect(await at.open()).toBeUndefined();
+    expect(await at.mirror.store.sizeOf(digestFor(at.blob))).toBe(size);
+    at.upstream.server.forget();
+    const answer = await at.mirror.mirror.openBlob(at.mirror.source(other), digestFor(at.blob), patient);
+    expect(answer && (await readAll(answer.content)).length).toBe(size);
+    expect(at.upstream.bytesSent('blob')).toBe(1);
+  });
+});
+
+test('a stop in the middle of the proof leaves the file and its record to the next start', async () => {
+  await using dir = await tempDir('mirror');
+  await using at = await found({ dir: dir.path });
+  link(at);
+  const gate = new Gate();
+  const proving = vi.spyOn(Spool.prototype, 'verify').mockImplementationOnce(() => gate.pass());
+  const answer = await at.open();
+  await gate.reached;
+  await at.mirror.stop();
+  proving.mockRestore();
+  gate.open();
+  await answer?.content.close();
+  await using again = await startMirror({ upstreams: { 'docker.io': at.upstream }, dir: dir.path });
+  expect(again.records.blob(digestFor(at.blob))).toMatchObject({ size, proven: false });
+  expect(await lyingFiles(dir.path)).toEqual([]);
+  await at.upstream.close();
+  const next = await again.mirror.openBlob(again.source(name), digestFor(at.blob), patient);
+  expect(next && (await readAll(next.content)).length).toBe(size);
 });

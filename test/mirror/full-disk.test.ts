@@ -91,6 +91,32 @@ describe('a disk that becomes full', () => {
     await expectPassed(at);
     await expectNothingKept(at);
   });
+
+  test.each<[string, number | undefined]>([
+    ['rests here', undefined],
+    ['is arriving', 100_000],
+  ])(
+    'has a blob that %s proven once to another repository, although that cannot be written down',
+    async (_what, held) => {
+      await using at = await scene();
+      const other = at.mirror.source('library/other');
+      at.upstream.addBlob('library/other', at.blob);
+      const gate = new Gate();
+      if (held !== undefined) at.upstream.faults.add({ kind: 'blob', times: 1 }, { holdBody: { after: held, gate } });
+      const first = await at.open();
+      if (held === undefined) await filled(at.mirror, digestFor(at.blob));
+      vi.spyOn(at.mirror.records, 'addLinks').mockImplementation(() => {
+        throw indexFull;
+      });
+      const answer = await at.mirror.mirror.openBlob(other, digestFor(at.blob), patient);
+      expect(answer?.outcome).toBe(held === undefined ? 'hit' : 'joined');
+      gate.open();
+      expect(answer && (await readAll(answer.content)).equals(bytesOf(at))).toBe(true);
+      await first?.content.close();
+      const proofs = at.upstream.server.find({ path: 'library/other' });
+      expect(proofs.map(({ headers }) => headers.range)).toEqual(['bytes=0-0']);
+    },
+  );
 });
 
 test('no room for a blob has it streamed past for everyone, and is no fault of the disk', async () => {

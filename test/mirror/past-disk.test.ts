@@ -1,9 +1,11 @@
 // Blobs streamed past a disk that takes no bytes: from their first byte, or from where the disk gave up.
 import { describe, expect, test, vi } from 'vitest';
 import { openPastDisk, type PassingOptions, SpooledContent } from '../../src/mirror/past-disk.ts';
+import { digestOf } from '../../src/oci/digest.ts';
 import { DigestMismatchError } from '../../src/oci/errors.ts';
 import type { Content } from '../../src/store/content.ts';
 import { Gate } from '../support/gate.ts';
+import { contentOf } from '../support/served-content.ts';
 import { type Line, path, type ScriptedUpstream, scriptedUpstream } from './scripted-upstream.ts';
 import { patient, readAll, readUntilCut } from './start-mirror.ts';
 
@@ -94,6 +96,27 @@ describe('a blob past the disk', () => {
     at.upstream.repository(path).blobs.clear();
     expect(await openPastDisk(optionsOf(at), patient)).toBeUndefined();
   });
+
+  test.each<[string, Line]>([
+    ['an upstream that gives parts', {}],
+    ['one that gives none', { noRanges: true }],
+  ])('of no bytes is refused under the digest of something, from %s', async (_what, line) => {
+    await using at = await scene(line);
+    at.upstream.repository(path).blobs.set(at.digest, contentOf(''));
+    await expect(openPastDisk(optionsOf(at), patient)).rejects.toBeInstanceOf(DigestMismatchError);
+  });
+
+  test.each(['sha256', 'sha512'] as const)(
+    'of no bytes is what it is under its own digest, with %s',
+    async (algorithm) => {
+      await using at = await scene();
+      const digest = digestOf(new Uint8Array(0), algorithm);
+      at.upstream.repository(path).blobs.set(digest, contentOf(''));
+      const content = await openPastDisk({ ...optionsOf(at), digest }, patient);
+      expect(content?.size).toBe(0);
+      await content?.close();
+    },
+  );
 
   test('ends its transfer when its reader closes it', async () => {
     const gate = new Gate();

@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { type PartRequest, receivePart } from '../../src/mirror/receive-part.ts';
 import type { FaultEffect } from '../support/faults.ts';
 import { refusals } from '../support/faults.ts';
+import type { Exchange } from '../support/recorded-server.ts';
 import { generateContent } from '../support/served-content.ts';
 import { upstreamError } from '../upstream/upstream-scene.ts';
 import { pauses } from './no-pauses.ts';
@@ -65,6 +66,24 @@ describe('a part', () => {
     expect(onWhole).toHaveBeenCalledOnce();
   });
 
+  test('ends where it is, with its response, when nobody wants the whole', async () => {
+    await using at = await scriptedUpstream({ size });
+    let whole: Exchange | undefined;
+    at.script.push((exchange) => {
+      whole = exchange;
+      Object.assign(exchange.effect, { noRanges: true, stallAfter: 200_000 });
+    });
+    expect(await receive(at, { start: 1000, onWhole: () => false })).toHaveLength(0);
+    await vi.waitUntil(() => whole?.response.destroyed);
+    expect(at.upstream.count()).toBe(1);
+  });
+
+  test('ends where it broke when what goes on is the whole and nobody wants it', async () => {
+    await using at = await scene({ truncateAfter: 100_000 }, { noRanges: true });
+    expect(isTrue(at, await receive(at, { onWhole: () => false }), 0, 100_000)).toBe(true);
+    expect(at.upstream.count()).toBe(2);
+  });
+
   test('begins with the answer that is here already', async () => {
     await using at = await scene();
     const first = await at.source.upstream.fetchBlob(path, at.digest, patient);
@@ -114,7 +133,7 @@ describe('a transfer that', () => {
     expect(pauses).toEqual([]);
   });
 
-  test('breaks whenever a little has come never gives up', async () => {
+  test('breaks whenever a little has come goes on for long', async () => {
     await using at = await scene(...Array.from({ length: 20 }, () => ({ truncateAfter: 10 })));
     expect(isTrue(at, await receive(at))).toBe(true);
     expect(at.upstream.count()).toBe(21);
@@ -168,6 +187,29 @@ describe('attempts without a new byte', () => {
     const received = receive(at, { start: 100_000 });
     expect((await upstreamError(received)).message).toContain('broke off at byte 100000');
     expect(at.upstream.count()).toBe(5);
+  });
+});
+
+describe('attempts that bring next to nothing', () => {
+  const drops = (count: number) => Array.from({ length: count }, () => ({ truncateAfter: 1 }));
+
+  test('are fifty in a row at most', async () => {
+    await using at = await scene();
+    at.last = { truncateAfter: 1 };
+    expect((await upstreamError(receive(at))).message).toContain('broke off at byte 50 of');
+    expect(at.upstream.count()).toBe(50);
+  });
+
+  test('are counted anew after 64 KiB', async () => {
+    await using at = await scene(...drops(49), { truncateAfter: 64 * 1024 }, ...drops(49));
+    expect(isTrue(at, await receive(at))).toBe(true);
+    expect(at.upstream.count()).toBe(49 + 1 + 49 + 1);
+  });
+
+  test('are not counted anew after less', async () => {
+    await using at = await scene(...drops(49), { truncateAfter: 64 * 1024 - 1 });
+    await upstreamError(receive(at));
+    expect(at.upstream.count()).toBe(50);
   });
 });
 

@@ -164,6 +164,30 @@ describe('whatever happens', () => {
     );
   });
 
+  test('the rest is everything from the first byte that is neither written nor under way, and then under way', () => {
+    const range = fc
+      .tuple(fc.nat({ max: size }), fc.nat({ max: size }))
+      .map(([one, other]) => [Math.min(one, other), Math.max(one, other)] as const);
+    const ranges = fc.array(range, { maxLength: 6 });
+    fc.assert(
+      fc.property(ranges, ranges, (here, underWay) => {
+        const plan = new Segments(size, segment);
+        const written = extentsOf(...here);
+        for (const [start, end] of underWay) plan.reserve(start, end);
+        const isFree = (byte: number) => ![...here, ...underWay].some(([start, end]) => start <= byte && byte < end);
+        const first = Array.from({ length: size }, (_, byte) => byte).find(isFree);
+        const rest = plan.takeRest(written);
+        expect(rest).toEqual(first === undefined ? undefined : { start: first, end: size });
+        expect(plan.takeRest(written)).toBeUndefined();
+        expect(plan.take(written, [])).toBeUndefined();
+        if (!rest) return;
+        plan.settle(rest);
+        expect(plan.takeRest(written)).toEqual(rest);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
   test('every byte is asked for exactly once when nothing breaks', () => {
     const order = fc.array(fc.tuple(fc.nat(), fc.nat({ max: size })), { minLength: size, maxLength: size });
     fc.assert(

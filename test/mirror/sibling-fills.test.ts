@@ -38,7 +38,8 @@ async function scene(layerCount: number, { layerSize = size, ...options }: Optio
     Array.from({ length: layerCount }, (_, index) => generateContent({ size: layerSize, seed: index + 1 })),
   );
   const { config } = upstream.addImage(name, { layers });
-  const mirror = await startMirror({ upstreams: { 'docker.io': upstream }, siblings: true, ...options });
+  const upstreams = { 'docker.io': upstream, 'ghcr.io': upstream };
+  const mirror = await startMirror({ upstreams, siblings: true, ...options });
   return {
     upstream,
     mirror,
@@ -127,6 +128,107 @@ test('a sibling is one request at a time, until somebody waits for it', async ()
   gate.open();
   expect((await readAll(content)).length).toBe(sibling.size);
   expect(at.upstream.server.bytesSent({ path: sibling.digest })).toBe(sibling.size);
+});
+
+describe('siblings of an upstream with few connections', () => {
+  /** The client has the first layer of six blobs; the others are held at their first byte. In the manifest's order. */
+  async function held(connections: number) {
+    const at = await scene(5, { connections });
+    const [first, ...layers] = at.layers as [ServedContent, ...ServedContent[]];
+    const siblings = [at.config, ...layers];
+    const gates = siblings.map(({ digest }) => {
+      const gate = new Gate();
+      at.upstream.faults.add({ path: digest }, { holdBody: { after: 1, gate } });
+      return gate;
+    });
+    await at.pullManifest();
+    await readAll((await at.open(first)).content);
+    await filled(at.mirror, digestFor(first));
+    const fillOf = (index: number) => at.mirror.fills.find(digestFor(siblings[index] as ServedContent));
+    return {
+      ...at,
+      siblings,
+      fillOf,
+      /** Those that are on their way, by their place. */
+      begun: () => [...siblings.keys()].filter((index) => fillOf(index)?.hasSlot),
+      release: (...indices: readonly number[]) => {
+        for (const index of indices) gates[index]?.open();
+      },
+    };
+  }
+
+  test('leave most of them free, and begin as others end', async () => {
+    await using at = await held(8);
+    expect(at.begun()).toEqual([0, 1]);
+    const ended = at.fillOf(0)?.ended;
+    at.release(0);
+    await ended;
+    expect(at.begun()).toEqual([1, 2]);
+    at.release(1, 2, 3, 4);
+    await allFilled(at, at.siblings);
+    expect(at.asked().sort()).toEqual([...at.layers, at.config].map(({ digest }) => digest).sort());
+  });
+
+  test('begin at once when somebody waits for them', async () => {
+    await using at = await held(8);
+    const { content, outcome } = await at.open(at.siblings[4]);
+    expect(outcome).toBe('joined');
+    expect(at.begun()).toEqual([0, 1, 4]);
+    at.release(0, 1, 2, 3, 4);
+    await content.close();
+  });
+
+  test('count no longer when somebody waits for them', async () => {
+    await using at = await held(8);
+    const { content } = await at.open(at.siblings[0]);
+    expect(at.begun()).toEqual([0, 1, 2]);
+    at.release(0, 1, 2, 3, 4);
+    await content.close();
+  });
+
+  test('leave those of another upstream alone', async () => {
+    await using at = await held(8);
+    const { layers, config } = at.upstream.addImage('library/other', { layers: ['one', 'two'] });
+    const source = at.mirror.source('ghcr.io/library/other');
+    await at.mirror.mirror.getManifest(source, { tag: 'latest' }, patient);
+    const [one] = layers as [ServedContent];
+    const answer = await at.mirror.mirror.openBlob(source, digestFor(one), patient);
+    await allFilled(at, [...layers, config]);
+    for (const blob of [...layers, config]) expect(at.mirror.records.blob(digestFor(blob))?.proven).toBe(true);
+    expect(at.begun()).toEqual([0, 1]);
+    await answer?.content.close();
+    at.release(0, 1, 2, 3, 4);
+  });
+
+  test('have none to begin with when there are hardly any, and are fetched when they are asked for', async () => {
+    await using at = await held(3);
+    expect(at.begun()).toEqual([]);
+    at.release(2);
+    const { content, outcome } = await at.open(at.siblings[2]);
+    expect(outcome).toBe('miss');
+    expect(at.siblings.some((_, index) => at.fillOf(index)?.isWanted === false)).toBe(false);
+    expect((await readAll(content)).length).toBe(size);
+    const other = await at.upstream.addGeneratedBlob(name, { size, seed: 99 });
+    expect((await readAll((await at.open(other)).content)).length).toBe(size);
+    expect(at.asked()).toEqual([at.layers[0], at.siblings[2], other].map((blob) => blob?.digest));
+  });
+});
+
+test('HEAD does not wait for a sibling that nobody waits for', async () => {
+  await using at = await scene(2);
+  const [first, sibling] = at.layers as [ServedContent, ServedContent];
+  const gate = new Gate();
+  at.upstream.faults.add({ path: sibling.digest, times: 1 }, { holdHeaders: gate });
+  await at.pullManifest();
+  await readAll((await at.open(first)).content);
+  await gate.reached;
+  const stat = await at.mirror.mirror.statBlob(at.mirror.source(name), digestFor(sibling), patient);
+  expect(stat).toEqual({ size, outcome: 'miss' });
+  expect(at.upstream.server.find({ path: sibling.digest }).map(({ headers }) => headers.range)).toEqual([
+    undefined,
+    'bytes=0-0',
+  ]);
+  gate.open();
 });
 
 describe('siblings that take every place', () => {

@@ -62,6 +62,34 @@ test('lets in who is not urgent while there is a slot', async () => {
   expect(slots.free).toBe(0);
 });
 
+test('keeps who may not run waiting, behind whom others pass, until it is told to look again', async () => {
+  const slots = new Slots(3);
+  let mayRun = false;
+  const held = slots.acquire(patient, { isUrgent: () => false, mayRun: () => mayRun });
+  await slots.acquire(patient, { isUrgent: () => false });
+  await slots.acquire(patient);
+  expect(await isSettled(held)).toBe(false);
+  mayRun = true;
+  expect(await isSettled(held)).toBe(false);
+  slots.next();
+  await held;
+});
+
+test('lets in who is urgent, whether it might run otherwise or not', async () => {
+  const slots = new Slots(1);
+  await slots.acquire(patient, { isUrgent: () => true, mayRun: () => false });
+});
+
+test('tells of a slot in the turn in which it is taken, so that the next is asked what is true', async () => {
+  const slots = new Slots(4);
+  let taken = 0;
+  const claim = { isUrgent: () => false, mayRun: () => taken < 2, onTaken: () => taken++ };
+  const claims = Array.from({ length: 4 }, () => slots.acquire(patient, claim));
+  expect(taken).toBe(2);
+  await Promise.all(claims.slice(0, 2));
+  expect(slots.free).toBe(2);
+});
+
 test('a waiter that leaves gives its place to the next, not a slot to nobody', async () => {
   const slots = new Slots(1);
   const release = await slots.acquire(patient);

@@ -26,6 +26,8 @@ export interface StartMirrorOptions {
   /** Off, unless asked for: a test counts the fills it started. */
   readonly siblings?: boolean;
   readonly parallel?: number;
+  /** To each upstream; a quarter of them is kept for questions. */
+  readonly connections?: number;
   readonly answerTimeoutMs?: number;
   readonly ttlMs?: number;
   readonly staleIfErrorMs?: number;
@@ -92,11 +94,11 @@ function openClient(
   name: string,
   url: string,
   metrics: Metrics,
-  { answerTimeoutMs = minute, parallel = 4 }: StartMirrorOptions,
+  { answerTimeoutMs = minute, parallel = 4, connections = 32 }: StartMirrorOptions,
 ): RegistryClient {
   const transport = new Transport({
     name,
-    connections: 32,
+    connections,
     connectTimeoutMs: 5000,
     headersTimeoutMs: answerTimeoutMs,
     idleTimeoutMs: minute,

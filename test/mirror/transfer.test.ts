@@ -5,8 +5,9 @@ import type { Spool } from '../../src/store/spool.ts';
 import { Spools } from '../../src/store/spools.ts';
 import type { Part } from '../../src/upstream/upstream.ts';
 import { ScratchStore } from '../store/scratch-store.ts';
-import { refusals } from '../support/faults.ts';
+import { type FaultEffect, refusals } from '../support/faults.ts';
 import { Gate } from '../support/gate.ts';
+import type { Exchange } from '../support/recorded-server.ts';
 import { upstreamError } from '../upstream/upstream-scene.ts';
 import { type Line, path, type ScriptedUpstream, scriptedUpstream } from './scripted-upstream.ts';
 import { patient } from './start-mirror.ts';
@@ -132,6 +133,37 @@ describe('a transfer', () => {
     expect(at.at.ranges().at(-1)).toBe(`bytes=${8 * MiB}-${size - 1}`);
     expect(at.at.ranges().length).toBeLessThanOrEqual(3);
     expect(at.upstream.bytesSent('blob')).toBeLessThan(2.5 * size);
+  });
+
+  test('does so at the same price however many parts there are, and however many lanes find out', async () => {
+    await using at = await scene([{}], 64 * MiB);
+    at.at.last = { noRanges: true };
+    await runs(at, await at.begin({ parallel: () => 8 }));
+    expect(at.upstream.bytesSent('blob')).toBeLessThan(2.5 * 64 * MiB);
+    expect(at.resumed).toEqual([]);
+  });
+
+  test('lets what is here already pass by in the one stream', async () => {
+    const [refused, last] = [new Gate(), new Gate()];
+    const effects = new Map<string | undefined, FaultEffect>([
+      [ranges[1], { noRanges: true, holdHeaders: refused }],
+      [`bytes=${24 * MiB}-${28 * MiB - 1}`, { holdBody: { after: 0, gate: last } }],
+    ]);
+    const left: Exchange['response'][] = [];
+    const byRange: Line = ({ request, response, effect }) => {
+      Object.assign(effect, effects.get(request.headers.range));
+      if (effect.noRanges) left.push(response);
+    };
+    await using at = await scene([byRange, byRange, byRange, byRange], 28 * MiB);
+    at.at.last = { noRanges: true };
+    const running = runs(at, await at.begin());
+    await vi.waitUntil(() => at.spool.written.total === 16 * MiB && last.arrivals === 1);
+    refused.open();
+    // Not the only lane that runs: it leaves its whole blob alone.
+    await vi.waitUntil(() => left[0]?.destroyed);
+    last.open();
+    await running;
+    expect(at.at.ranges().slice(4)).toEqual([`bytes=${8 * MiB}-${28 * MiB - 1}`]);
   });
 
   test('of nothing is over at once', async () => {

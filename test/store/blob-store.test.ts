@@ -43,6 +43,14 @@ describe('a blob that was put', () => {
     expect(await scratch.store.readAll(empty, 0)).toEqual(new Uint8Array());
   });
 
+  test('needs no folder of arrivals: one that was removed is made again', async () => {
+    await using scratch = await ScratchStore.open();
+    await rm(scratch.layout.spools, { recursive: true });
+    await scratch.store.put(digest, bytes);
+    expect(await scratch.store.has(digest, bytes.length)).toBe(true);
+    expect(await scratch.spoolFiles()).toEqual([]);
+  });
+
   test('leaves nothing when it cannot get its name', async () => {
     await using scratch = await ScratchStore.open();
     await mkdir(scratch.layout.blob(digest), { recursive: true });

@@ -17,6 +17,17 @@ class NaiveExtents {
     while (this.#bytes.has(end)) end++;
     return end;
   }
+
+  gaps(start: number, end: number): { start: number; end: number }[] {
+    const found: { start: number; end: number }[] = [];
+    for (let at = start; at < end; at++) {
+      if (this.#bytes.has(at)) continue;
+      const last = found.at(-1);
+      if (last?.end === at) last.end++;
+      else found.push({ start: at, end: at + 1 });
+    }
+    return found;
+  }
 }
 
 function extentsOf(...ranges: readonly (readonly [number, number])[]): Extents {
@@ -52,6 +63,18 @@ describe('extents', () => {
 
   test('reach beyond four gigabytes', () => {
     expect(extentsOf([0, 2 ** 33], [2 ** 33, 2 ** 40]).endFrom(1)).toBe(2 ** 40);
+  });
+
+  test('leave the gaps of a range that a list of single bytes leaves', () => {
+    const range = fc.tuple(fc.nat({ max: size }), fc.nat({ max: size }));
+    fc.assert(
+      fc.property(fc.array(range, { maxLength: 12 }), range, (ranges, [start, end]) => {
+        const [extents, naive] = [extentsOf(...ranges), new NaiveExtents()];
+        for (const [from, to] of ranges) naive.add(from, to);
+        expect(extents.gaps(start, end)).toEqual(naive.gaps(start, end));
+      }),
+      { numRuns: 1000 },
+    );
   });
 
   test('answer as a list of single bytes does', () => {

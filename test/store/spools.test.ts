@@ -1,12 +1,13 @@
 // A spool that a broken fill, or a killed process, left: what is believed of it, and what the next fill finds.
 import { appendFile, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { digestOf } from '../../src/oci/digest.ts';
 import { checkpointBytes } from '../../src/store/journal.ts';
+import type { Spool } from '../../src/store/spool.ts';
 import { Spools } from '../../src/store/spools.ts';
 import { generateContent } from '../support/served-content.ts';
 import { until } from '../support/until.ts';
-import { isPending, readFrom, ScratchStore } from './scratch-store.ts';
+import { isPending, never, readFrom, ScratchStore } from './scratch-store.ts';
 
 const content = await generateContent({ size: 3 * checkpointBytes + 1000, seed: 3 });
 const bytes = Buffer.concat([...content.read(0, content.size)]);
@@ -222,6 +223,21 @@ describe('a spool that goes on', () => {
   });
 });
 
+test('a spool that was committed leaves no count of the next one’s file', async () => {
+  await using scratch = await ScratchStore.open();
+  await using spools = disposable(await Spools.open(scratch.layout));
+  const one = await spools.open(digest, bytes.length);
+  await one.write(bytes, 0);
+  await one.verify();
+  await spools.commit(one, scratch.store);
+  const other = await spools.open(digest, bytes.length);
+  await other.write(bytes.subarray(0, half), 0);
+  await spools.suspend(one, gone);
+  expect(spools.leftovers.bytes).toBe(0);
+  await spools.discard(other, gone);
+  await Promise.all([one.close(), other.close()]);
+});
+
 test('the next spool of a digest waits until the one before is put away', async () => {
   await using scratch = await ScratchStore.open();
   await using spools = disposable(await Spools.open(scratch.layout));
@@ -235,6 +251,68 @@ test('the next spool of a digest waits until the one before is put away', async 
   expect(await other.recovered).toBe(half);
   await spools.discard(other, gone);
   await other.close();
+});
+
+describe('a commit', () => {
+  /** A spool with all of its bytes, proven. */
+  async function proven(spools: Spools): Promise<Spool> {
+    const spool = await spools.open(digest, bytes.length);
+    await spool.write(bytes, 0);
+    await spool.verify();
+    return spool;
+  }
+
+  /** The first thing that a spool does whose turn it is. */
+  const begun = (spools: Spools) => vi.spyOn(spools.leftovers, 'journal');
+
+  test.each(['suspend', 'discard'] as const)(
+    'that fails keeps the next spool of its digest waiting until %s',
+    async (end) => {
+      await using scratch = await ScratchStore.open();
+      await using spools = disposable(await Spools.open(scratch.layout));
+      const one = await proven(spools);
+      vi.spyOn(scratch.store, 'commit').mockRejectedValueOnce(gone);
+      await expect(spools.commit(one, scratch.store)).rejects.toBe(gone);
+      const next = begun(spools);
+      const opening = spools.open(digest, bytes.length);
+      expect(await isPending(opening)).toBe(true);
+      expect(next).not.toHaveBeenCalled();
+      await spools[end](one, gone);
+      await one.close();
+      const other = await opening;
+      if (end === 'suspend') expect(await other.recovered).toBe(3 * checkpointBytes);
+      await spools.discard(other, gone);
+      await other.close();
+    },
+  );
+
+  test.each(['suspend', 'discard'] as const)(
+    'that succeeded leaves its %s nothing of the next spool of its digest',
+    async (end) => {
+      await using scratch = await ScratchStore.open();
+      await using spools = disposable(await Spools.open(scratch.layout));
+      const one = await proven(spools);
+      await spools.commit(one, scratch.store);
+      const two = await spools.open(digest, bytes.length);
+      const before = await scratch.spoolFiles();
+      await spools[end](one, gone);
+      await one.close();
+      expect(before).toHaveLength(2);
+      expect(await scratch.spoolFiles()).toEqual(before);
+      const next = begun(spools);
+      const opening = spools.open(digest, bytes.length);
+      expect(await isPending(opening)).toBe(true);
+      expect(next).not.toHaveBeenCalled();
+      await two.write(bytes, 0);
+      await two.verify();
+      await spools.commit(two, scratch.store);
+      await two.close();
+      const three = await opening;
+      await spools.discard(three);
+      await three.close();
+      expect(await scratch.isStored(digest)).toBe(true);
+    },
+  );
 });
 
 describe('a file in the store that nobody vouches for', () => {
@@ -259,6 +337,20 @@ describe('a file in the store that nobody vouches for', () => {
     await spools.discard(spool, gone);
     await spool.close();
     expect(await scratch.isStored(digest)).toBe(false);
+  });
+
+  test('stays where it is when its proof is broken off', async () => {
+    await using scratch = await ScratchStore.open();
+    await scratch.store.put(digest, bytes);
+    await using spools = disposable(await Spools.open(scratch.layout));
+    const spool = await spools.adopt(digest, bytes.length);
+    const reader = spool.read();
+    await spools.suspend(spool, gone);
+    await expect(reader?.waitFor(bytes.length - 1, never)).rejects.toBe(gone);
+    await Promise.all([reader?.close(), spool.close()]);
+    expect(await scratch.store.has(digest, bytes.length)).toBe(true);
+    expect(await scratch.spoolFiles()).toEqual([]);
+    expect(spools.leftovers.bytes).toBe(0);
   });
 
   test('is refused when it is gone', async () => {
