@@ -9,7 +9,7 @@ export class NoRoomError extends Error {
   override readonly name = 'NoRoomError';
 
   constructor(digest: Digest) {
-    super(`there is no room on the disk for ${digest}`);
+    super(`no room for ${digest} within cache.maxSize and cache.minFree; it is streamed past the disk`);
   }
 }
 

@@ -48,9 +48,4 @@ export class Extents {
     }
     return found;
   }
-
-  /** How many bytes are written in all. */
-  get total(): number {
-    return this.#list.reduce((sum, { start, end }) => sum + end - start, 0);
-  }
 }
