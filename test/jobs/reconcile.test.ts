@@ -221,7 +221,8 @@ describe('while others work', () => {
           const wait = async () => {
             const [which = 0, what] = moves[turn++] ?? [];
             const digest = digestFor(which);
-            if (what === 'commit') {
+            // One fill a digest, and the evictor leaves alone what is being filled.
+            if (what === 'commit' && !filling.has(digest)) {
               filling.add(digest);
               await at.writeBlobFile(texts[which] ?? '');
               setImmediate(() => {
@@ -229,7 +230,6 @@ describe('while others work', () => {
                 filling.delete(digest);
               });
             } else if (what === 'evict' && !filling.has(digest)) {
-              // The evictor leaves alone what is being filled.
               at.records.deleteBlob(digest);
               void at.store.remove(digest);
             } else await new Promise((resolve) => setImmediate(resolve));
