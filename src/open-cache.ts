@@ -1,4 +1,5 @@
 // The cache put together: a directory, what keeps it inside its budget and in order, and the mirror on top.
+import { existsSync } from 'node:fs';
 import { Budget, type Size } from './mirror/budget.ts';
 import { Evictor } from './mirror/evictor.ts';
 import { Fills } from './mirror/fills.ts';
@@ -59,13 +60,14 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   metrics.cacheWritable.set(1);
   opened.defer(() => disk.close());
   const records = new Records(layout.index, {
-    onDamaged: (why, movedTo) =>
-      log.warn(
-        { why, movedTo },
-        'the index was damaged and was moved aside; it is made anew from the blobs on the disk',
-      ),
+    onDamaged: (why, movedTo) => log.warn({ why, movedTo }, 'the index was damaged and was moved aside'),
     onFault: (error) => disk.report(error),
   });
+  if (records.isFresh && existsSync(layout.blobs))
+    log.warn(
+      { index: layout.index },
+      'the index is new; it is made anew from the blobs on the disk, in the background',
+    );
   opened.defer(() => records.close());
   metrics.watchCache(() => records.totals);
   const store = new BlobStore(layout);

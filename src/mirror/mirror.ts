@@ -147,8 +147,8 @@ export class Mirror {
     const stored = record?.proven ? record : undefined;
     if (this.#mayHave(source, digest, running)) {
       if (stored && (await store.has(digest, stored.size))) return { size: stored.size, outcome: 'hit' };
-      // What another repository's upstream refuses is no answer here: the proof below asks this one's.
-      // Nor does a fill that nobody waits for: it may be long in coming.
+      // What another repository's upstream refuses is no answer here, nor is a fill that nobody waits for, which may be
+      // long in coming: the proof below asks this one's.
       const spool = running?.isWanted ? await abandonable(openedOrNot(running), signal) : undefined;
       if (spool) return { size: spool.size, outcome: 'joined' };
     }

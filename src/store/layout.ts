@@ -29,9 +29,13 @@ export class Layout {
     return join(this.root, 'spools');
   }
 
+  get blobs(): string {
+    return join(this.root, 'blobs');
+  }
+
   blob(digest: Digest): string {
     const encoded = digestEncoded(digest);
-    return join(this.root, 'blobs', digestAlgorithm(digest), encoded.slice(0, 2), encoded);
+    return join(this.blobs, digestAlgorithm(digest), encoded.slice(0, 2), encoded);
   }
 
   /** Where a removed file waits for its unlinking; cleared at every start. */

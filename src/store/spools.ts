@@ -85,7 +85,7 @@ export class Spools {
   }
 
   async #use(digest: Digest, make: () => Promise<SpoolFile>): Promise<Spool> {
-    for (let user = this.#inUse.get(digest); user; user = this.#inUse.get(digest)) await user.promise;
+    while (this.#inUse.has(digest)) await this.free(digest);
     const use = Promise.withResolvers<void>();
     this.#inUse.set(digest, use);
     try {
