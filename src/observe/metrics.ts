@@ -94,6 +94,24 @@ export function createMetrics() {
       labelNames: ['upstream'],
       registers,
     }),
+    rateLimit: new Gauge({
+      name: 'stillwater_upstream_ratelimit_limit',
+      help: 'Pulls that the upstream gives to a credential in its window, as it last said.',
+      labelNames: ['upstream', 'credential'],
+      registers,
+    }),
+    rateLimitRemaining: new Gauge({
+      name: 'stillwater_upstream_ratelimit_remaining',
+      help: 'Pulls that are left to a credential, as the upstream last said.',
+      labelNames: ['upstream', 'credential'],
+      registers,
+    }),
+    circuitOpen: new Gauge({
+      name: 'stillwater_upstream_circuit_open',
+      help: '1 while an endpoint is not asked because it failed, but for a probe now and then; else 0.',
+      labelNames: ['upstream', 'endpoint'],
+      registers,
+    }),
     /** Registers the two gauges that are read from the index when somebody scrapes. */
     watchCache(figures: () => CacheFigures): void {
       new Gauge({

@@ -1,6 +1,6 @@
 // A manifest: the exact bytes an upstream gave, their descriptor, and what they name.
 import type { Descriptor } from './descriptor.ts';
-import { parseDigest } from './digest.ts';
+import { type Digest, parseDigest } from './digest.ts';
 import { OciError } from './errors.ts';
 import { bareMediaType, isManifestType, mediaTypes } from './media-types.ts';
 
@@ -17,6 +17,8 @@ export interface ManifestChildren {
   readonly blobs: readonly Descriptor[];
   readonly config: Descriptor | undefined;
   readonly manifests: readonly Descriptor[];
+  /** The manifest that this one refers to, a signature to its image. */
+  readonly subject: Digest | undefined;
 }
 
 /**
@@ -34,16 +36,19 @@ export function manifestChildren(bytes: Uint8Array, mediaType: string): Manifest
   if (isIndex && ('layers' in body || 'config' in body)) throw invalid('an index with layers or a config is ambiguous');
   if (!isIndex && 'manifests' in body) throw invalid('an image manifest with manifests is ambiguous');
 
+  const subject = subjectOf(body);
   if (isIndex) {
     const children = descriptors(body.manifests ?? [], 'manifests');
     return {
+      subject,
       config: undefined,
       manifests: children.filter((child) => isManifestType(child.mediaType)),
       blobs: children.filter((child) => !isManifestType(child.mediaType)),
     };
   }
   const [config] = 'config' in body ? descriptors([body.config], 'config') : [];
-  return { config, blobs: [...(config ? [config] : []), ...descriptors(body.layers ?? [], 'layers')], manifests: [] };
+  const blobs = [...(config ? [config] : []), ...descriptors(body.layers ?? [], 'layers')];
+  return { subject, config, blobs, manifests: [] };
 }
 
 /** The manifest type an upstream meant; `undefined` for anything a container client cannot use. */
@@ -61,6 +66,12 @@ function parseObject(bytes: Uint8Array): Record<string, unknown> {
   }
   if (typeof body !== 'object' || body === null || Array.isArray(body)) throw invalid('it is not a JSON object');
   return body as Record<string, unknown>;
+}
+
+/** One that is malformed is none: the manifest can be pulled all the same. */
+function subjectOf({ subject }: Record<string, unknown>): Digest | undefined {
+  const { digest } = (subject ?? {}) as { digest?: unknown };
+  return typeof digest === 'string' ? parseDigest(digest) : undefined;
 }
 
 function descriptors(list: unknown, field: string): Descriptor[] {

@@ -1,125 +1,176 @@
 // Answers a registry's challenge: Basic, or a token from its realm, kept until shortly before it expires.
 import { LRUCache } from 'lru-cache';
-import { getDomain } from 'tldts';
 import { parseChallenges } from './challenge.ts';
+import type { Circuit } from './circuit.ts';
 import { basicAuthorization, type Credentials } from './credentials.ts';
-import { statusError } from './status-error.ts';
+import type { Login } from './login.ts';
+import { checkRealm } from './realm.ts';
+import { ShownLogin } from './shown-login.ts';
+import { requestToken, type Token } from './token-request.ts';
 import type { Transport } from './transport.ts';
 import { UpstreamError } from './upstream.ts';
 
 export interface AuthenticatorOptions {
   readonly name: string;
   readonly endpoint: URL;
-  readonly credentials: Credentials | undefined;
+  readonly login: Login;
+  /** Hosts of token servers that may see the credentials, besides those of the endpoint's own domain. */
+  readonly realms: readonly string[];
   readonly transport: Transport;
+  /** Of the token server. */
+  readonly circuit: Circuit;
   /** Bounds one token request, in milliseconds. */
   readonly timeoutMs: number;
 }
 
 interface TokenServer {
-  readonly realm: URL;
+  readonly realm: string;
   readonly service: string | undefined;
 }
 
-const maxTokenBytes = 64 * 1024;
-// https://distribution.github.io/distribution/spec/auth/token/: "if omitted, this defaults to 60 seconds"
-const defaultTokenSeconds = 60;
+interface KeptToken {
+  readonly authorization: string;
+  readonly fetchedAt: number;
+}
 
+/** What a token server rests for after a 429 that does not say. */
+const limitedMs = 60_000;
+
+/** A token this young has not ended yet. */
+const freshMs = 10_000;
+
+/** One login at one endpoint. */
 export class Authenticator {
   readonly #options: AuthenticatorOptions;
+  readonly #login: ShownLogin;
   /** What the last challenge said, so that the next repository's token is fetched without a 401 first. */
   #scheme: 'none' | 'basic' | TokenServer = 'none';
-  readonly #tokens = new LRUCache<string, string, TokenServer>({
+  readonly #tokens = new LRUCache<string, KeptToken, TokenServer>({
     max: 10_000,
-    ttl: defaultTokenSeconds * 1000,
+    ttl: 1,
     fetchMethod: async (scope, _stale, { context, options }) => {
-      const { token, seconds } = await this.#fetchToken(context, scope);
-      options.ttl = seconds * 1000;
-      return token;
+      const { token, keepMs } = await this.#fetchToken(context, scope);
+      options.ttl = keepMs;
+      return { authorization: `Bearer ${token}`, fetchedAt: performance.now() };
     },
   });
 
   constructor(options: AuthenticatorOptions) {
     this.#options = options;
+    this.#login = new ShownLogin(options.login);
+  }
+
+  /** The login was refused, or its credentials could not be had: it rests, and every new token ends as 'login'. */
+  get isRefused(): boolean {
+    return this.#login.isRefused;
+  }
+
+  /** The host that the registry sends us to for tokens; `undefined` while it named none. */
+  get tokenServer(): string | undefined {
+    return typeof this.#scheme === 'string' ? undefined : new URL(this.#scheme.realm).host;
   }
 
   /** What to send before being asked; `undefined` while nothing was ever demanded. */
   async authorization(scope: string): Promise<string | undefined> {
     if (this.#scheme === 'none') return undefined;
-    if (this.#scheme === 'basic') return this.#basic();
-    const token = await this.#tokens.fetch(scope, { context: this.#scheme });
-    return token === undefined ? undefined : `Bearer ${token}`;
+    if (this.#scheme === 'basic') return this.#basic(await this.#login.credentials());
+    return (await this.#tokens.fetch(scope, { context: this.#scheme }))?.authorization;
   }
 
   /** What to send after a 401 for `refused`; `undefined` when there is nothing better to show. */
   async answer(challenge: string, scope: string, refused: string | undefined): Promise<string | undefined> {
     const challenges = parseChallenges(challenge);
     const bearer = challenges.find(({ scheme }) => scheme === 'bearer');
-    if (bearer) this.#scheme = this.#tokenServer(bearer.parameters);
-    else if (challenges.some(({ scheme }) => scheme === 'basic') && this.#options.credentials) this.#scheme = 'basic';
-    else return undefined;
+    const credentials = await this.#login.credentials();
+    if (bearer) {
+      const { realm = '', service } = bearer.parameters;
+      checkRealm(realm, credentials, this.#options);
+      this.#scheme = { realm, service };
+    } else if (challenges.some(({ scheme }) => scheme === 'basic') && credentials) {
+      this.#scheme = 'basic';
+      if (refused?.startsWith('Basic ')) return this.renew(refused);
+    } else return undefined;
 
     // Only the token that was refused goes: another request may have fetched a new one meanwhile.
-    const kept = this.#tokens.peek(scope);
-    if (refused !== undefined && refused === `Bearer ${kept}`) this.#tokens.delete(scope);
+    if (refused !== undefined && refused === this.#tokens.peek(scope)?.authorization) this.#tokens.delete(scope);
     const fresh = await this.authorization(scope);
     return fresh === refused ? undefined : fresh;
   }
 
-  #basic(): string | undefined {
-    return this.#options.credentials && basicAuthorization(this.#options.credentials);
-  }
-
-  #tokenServer({ realm: text = '', service }: Readonly<Record<string, string>>): TokenServer {
-    const { name, endpoint, credentials } = this.#options;
-    const realm = URL.parse(text);
-    const refuse = (why: string) =>
-      new UpstreamError('protocol', `upstream ${name} names a token server that must not be asked: ${why}`);
-    if (!realm || !/^https?:$/.test(realm.protocol)) throw refuse('its realm is not a web address');
-    if (endpoint.protocol === 'https:' && realm.protocol !== 'https:') throw refuse(`${realm.host} without TLS`);
-    if (realm.username || realm.password) throw refuse('its realm holds credentials');
-    // GHSA-3p65-76g6-3w7r: a registry must not be able to send our password wherever it likes.
-    if (credentials && !sameOwner(realm.hostname, endpoint.hostname))
-      throw refuse(`${realm.host} is not on the domain of ${endpoint.host}, and credentials are configured`);
-    return { realm, service };
-  }
-
-  async #fetchToken({ realm, service }: TokenServer, scope: string): Promise<{ token: string; seconds: number }> {
-    const { name, transport, timeoutMs } = this.#options;
-    const url = new URL(realm);
-    if (service !== undefined) url.searchParams.set('service', service);
-    url.searchParams.set('scope', scope);
-    const response = await transport.send({
-      kind: 'token',
-      method: 'GET',
-      url,
-      authorization: this.#basic(),
-      signal: AbortSignal.timeout(timeoutMs),
+  /**
+   * What to send after a refusal that may be one of the password itself (ECR's expire with a 403); `undefined` when
+   * there is nothing better to show. A password that the registry does not take at all throws `UpstreamError` 'login'.
+   */
+  async renew(refused: string): Promise<string | undefined> {
+    if (!refused.startsWith('Basic ')) return undefined;
+    return this.#login.show(async (credentials) => {
+      const known = this.#basic(credentials);
+      if (known !== refused) return known;
+      await this.#knock(known);
+      return undefined;
     });
-    if (response.status !== 200) throw await statusError(name, `token for ${scope}`, response);
-    return parseToken(await response.bytes(maxTokenBytes), name);
   }
-}
 
-function parseToken(bytes: Uint8Array, name: string): { token: string; seconds: number } {
-  let body: Record<string, unknown> = {};
-  try {
-    body = JSON.parse(Buffer.from(bytes).toString()) as Record<string, unknown>;
-  } catch {
-    // falls through to the one complaint below
+  /**
+   * What to send after a refusal without a challenge, which is all that some registries have for a token that ended
+   * before its time; `undefined` for a fresh one, which was not refused for its age.
+   */
+  async refresh(scope: string, refused: string): Promise<string | undefined> {
+    const kept = this.#tokens.peek(scope);
+    if (kept?.authorization === refused) {
+      if (performance.now() - kept.fetchedAt < freshMs) return undefined;
+      this.#tokens.delete(scope);
+    }
+    return this.authorization(scope);
   }
-  const token = body?.token || body?.access_token;
-  if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token))
-    throw new UpstreamError('protocol', `upstream ${name} has a token server that answers without a token`);
-  const told = body.expires_in;
-  const seconds = typeof told === 'number' && told > 0 ? told : defaultTokenSeconds;
-  // A tenth early, so that a token does not expire on its way.
-  return { token, seconds: Math.max(1, seconds * 0.9) };
-}
 
-/** The same host, or hosts of one registrable domain: auth.docker.io may see what registry-1.docker.io may. */
-function sameOwner(one: string, other: string): boolean {
-  if (one === other) return true;
-  const domain = getDomain(one, { allowPrivateDomains: true });
-  return domain !== null && domain === getDomain(other, { allowPrivateDomains: true });
+  #basic(credentials: Credentials | undefined): string | undefined {
+    const { name } = this.#options;
+    if (credentials && 'identityToken' in credentials)
+      throw new UpstreamError('login', `upstream ${name} wants a password, and its credentials are an identity token`);
+    return credentials && basicAuthorization(credentials);
+  }
+
+  /** Tells a password that is no good from a repository that is not for it: at the door only the password counts. */
+  async #knock(authorization: string): Promise<void> {
+    const { name, endpoint, transport, timeoutMs } = this.#options;
+    const url = new URL(`${endpoint.href.replace(/\/+$/, '')}/v2/`);
+    const signal = AbortSignal.timeout(timeoutMs);
+    const response = await transport.send({ kind: 'token', method: 'GET', url, authorization, signal });
+    response.discard();
+    if (response.status !== 401 && response.status !== 403) return;
+    const why = `it answered ${response.status}; see upstreams.${name}.credentials`;
+    throw new UpstreamError('login', `upstream ${name} refused the configured credentials: ${why}`);
+  }
+
+  #fetchToken({ realm: text, service }: TokenServer, scope: string): Promise<Token> {
+    const { name, transport, timeoutMs, circuit } = this.#options;
+    return this.#login.show(async (credentials) => {
+      const realm = checkRealm(text, credentials, this.#options);
+      const permit = circuit.enter();
+      if (!permit) throw this.#away(realm);
+      const signal = AbortSignal.timeout(timeoutMs);
+      try {
+        const token = await requestToken({ name, realm, service, scope, credentials, transport, signal });
+        permit.succeeded();
+        return token;
+      } catch (error) {
+        if (!(error instanceof UpstreamError)) permit.released();
+        else if (error.failure !== 'limited') permit.failed(error, scope);
+        else {
+          permit.released();
+          circuit.open(error.retryAfterMs ?? limitedMs, error.message);
+        }
+        throw error;
+      }
+    });
+  }
+
+  #away({ host }: URL): UpstreamError {
+    const { name, circuit } = this.#options;
+    const { problem = 'it failed a moment ago', retryInMs } = circuit;
+    return new UpstreamError('away', `upstream ${name} cannot be asked: its token server ${host} rests: ${problem}`, {
+      ...(retryInMs !== undefined && { retryAfterMs: retryInMs }),
+    });
+  }
 }

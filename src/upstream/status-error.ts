@@ -1,16 +1,21 @@
 // Turns an upstream's refusal into an UpstreamError that says what the registry itself said.
-
+import { retryAfterMs } from './retry-after.ts';
 import type { UpstreamResponse } from './transport.ts';
 import { UpstreamError, type UpstreamFailure } from './upstream.ts';
 
 const maxErrorBytes = 64 * 1024;
 const maxQuoted = 300;
+/** Who says again what it was shown would let every client and log have it; "bearer token" and the like are words. */
+const authorizations = /\b([Bb]asic|[Bb]earer) +(?![A-Z]?[a-z]+(?![\w.~+/=-]))[\w.~+/=-]+/g;
 
 export async function statusError(name: string, what: string, response: UpstreamResponse): Promise<UpstreamError> {
   const said = await registryMessage(response);
+  const failure = failureOf(response.status);
+  const retryMs = failure === 'limited' || failure === 'failing' ? retryAfterMs(response) : undefined;
   return new UpstreamError(
-    failureOf(response.status),
+    failure,
     `upstream ${name} answered ${response.status} for ${what}${said && `: ${said}`}`,
+    retryMs === undefined ? {} : { retryAfterMs: retryMs },
   );
 }
 
@@ -37,6 +42,7 @@ async function registryMessage(response: UpstreamResponse): Promise<string> {
   // Foreign text goes into headers-free JSON and logs: one line, printable, short.
   return text
     .replaceAll(/[^\x20-\x7e]+/g, ' ')
+    .replaceAll(authorizations, '$1 ***')
     .trim()
     .slice(0, maxQuoted);
 }

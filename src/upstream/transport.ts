@@ -1,12 +1,21 @@
 // One request to one registry: connection pool, proxy, time-outs, redirects, bounded bodies.
 import { getCACertificates } from 'node:tls';
-import { type Dispatcher, EnvHttpProxyAgent, errors } from 'undici';
+import { type Dispatcher, EnvHttpProxyAgent } from 'undici';
 import type { Metrics } from '../observe/metrics.ts';
 import { abandonable } from './abandonable.ts';
+import type { AddressGuard } from './address-guard.ts';
+import { pacedBody } from './paced-body.ts';
+import type { Throttle } from './throttle.ts';
+import { transportError } from './transport-error.ts';
 import { UpstreamError } from './upstream.ts';
 
 export interface TransportOptions {
   readonly name: string;
+  /** The upstream in metrics. */
+  readonly label: string;
+  readonly guard: AddressGuard;
+  /** Shared by all transports of an upstream. */
+  readonly throttle?: Throttle | undefined;
   readonly connections: number;
   readonly connectTimeoutMs: number;
   readonly headersTimeoutMs: number;
@@ -19,11 +28,13 @@ export interface TransportOptions {
 
 export interface UpstreamRequest {
   readonly kind: 'manifest' | 'blob' | 'proof' | 'tags' | 'referrers' | 'token';
-  readonly method: 'GET' | 'HEAD';
+  readonly method: 'GET' | 'HEAD' | 'POST';
   readonly url: URL;
   /** Sent to this URL's origin only. */
   readonly authorization?: string | undefined;
   readonly headers?: Readonly<Record<string, string>>;
+  /** The form of a POST, encoded. */
+  readonly body?: string;
   readonly signal: AbortSignal;
 }
 
@@ -57,10 +68,14 @@ export class Transport {
     const questions = Math.ceil(options.connections / 4);
     this.transfers = Math.max(1, options.connections - questions);
     const pool = {
-      connect: { ...tls, timeout: options.connectTimeoutMs },
-      requestTls: { ...tls, timeout: options.connectTimeoutMs },
+      connectTimeout: options.connectTimeoutMs,
+      // Where a proxy makes the connection, it also looks up the name.
+      connect: { ...tls, lookup: options.guard.lookup },
+      requestTls: tls,
       headersTimeout: options.headersTimeoutMs,
       bodyTimeout: options.idleTimeoutMs,
+      // Whatever a server offers: there may be many of them that are asked only once.
+      keepAliveMaxTimeout: 30_000,
       maxHeaderSize: 32 * 1024,
       // One stream a connection: HTTP/2 would put all blobs of a registry behind one flow-control window.
       allowH2: false,
@@ -77,10 +92,13 @@ export class Transport {
   async send(request: UpstreamRequest): Promise<UpstreamResponse> {
     let { url, authorization } = request;
     for (let hops = 0; ; hops++) {
+      this.#options.guard.check(url);
       const response = await this.#exchange(request, url, authorization);
-      const location = redirectStatuses.has(response.status) ? response.header('location') : undefined;
+      const location = isFollowed(request, response.status) ? response.header('location') : undefined;
       if (location === undefined) return response;
       response.discard();
+      // A form holds what only its own address may know.
+      if (request.method === 'POST') throw this.#refused(`a redirect for a form, from ${url.host}`);
       if (hops === maxRedirects) throw this.#refused(`more than ${maxRedirects} redirects, the last to ${url.host}`);
       const next = URL.parse(location, url);
       if (!next || !/^https?:$/.test(next.protocol)) throw this.#refused('a redirect without a usable address');
@@ -96,8 +114,8 @@ export class Transport {
   }
 
   async #exchange(request: UpstreamRequest, url: URL, authorization: string | undefined): Promise<UpstreamResponse> {
-    const { name, metrics } = this.#options;
-    const count = (status: string) => metrics.upstreamRequests.inc({ upstream: name, kind: request.kind, status });
+    const { label, metrics } = this.#options;
+    const count = (status: string) => metrics.upstreamRequests.inc({ upstream: label, kind: request.kind, status });
     let data: Dispatcher.ResponseData;
     try {
       // undici hears the signal only once the request has a connection; a full pool must not hold up who leaves.
@@ -111,8 +129,10 @@ export class Transport {
           // A registry that compresses would change the bytes under their digest.
           'accept-encoding': 'identity',
           ...request.headers,
+          ...(request.body !== undefined && { 'content-type': 'application/x-www-form-urlencoded' }),
           ...(authorization !== undefined && { authorization }),
         },
+        body: request.body ?? null,
         signal: request.signal,
         // undici would close the connection after every HEAD.
         reset: false,
@@ -123,16 +143,22 @@ export class Transport {
       throw this.#failure(error, url, request.signal);
     }
     count(String(data.statusCode));
-    return this.#response(data, url, request.signal);
+    return this.#response(data, url, request);
   }
 
-  #response({ statusCode, headers, body }: Dispatcher.ResponseData, url: URL, signal: AbortSignal): UpstreamResponse {
-    const { name, metrics } = this.#options;
+  #response(
+    { statusCode, headers, body }: Dispatcher.ResponseData,
+    url: URL,
+    { kind, signal }: UpstreamRequest,
+  ): UpstreamResponse {
+    const { label, metrics, throttle, idleTimeoutMs } = this.#options;
     const failure = (error: unknown) => this.#failure(error, url, signal);
+    const received: AsyncIterable<Uint8Array> =
+      kind === 'blob' ? pacedBody(body, { throttle, idleTimeoutMs, signal }) : body;
     const chunks = async function* (): AsyncGenerator<Uint8Array> {
       try {
-        for await (const chunk of body as AsyncIterable<Uint8Array>) {
-          metrics.upstreamBytes.inc({ upstream: name }, chunk.length);
+        for await (const chunk of received) {
+          metrics.upstreamBytes.inc({ upstream: label }, chunk.length);
           yield chunk;
         }
       } catch (error) {
@@ -169,19 +195,12 @@ export class Transport {
 
   /** Our own abort stays what it is: the upstream did nothing wrong. */
   #failure(error: unknown, url: URL, signal: AbortSignal): unknown {
-    if (error instanceof UpstreamError) return error;
     if (signal.aborted && signal.reason?.name !== 'TimeoutError') return signal.reason;
-    const timedOut =
-      error instanceof errors.ConnectTimeoutError ||
-      error instanceof errors.HeadersTimeoutError ||
-      error instanceof errors.BodyTimeoutError ||
-      (error instanceof Error && error.name === 'TimeoutError');
-    const why = timedOut ? 'did not answer in time' : 'could not be reached';
-    const { code, message } = error as { code?: unknown; message: string };
-    return new UpstreamError(
-      timedOut ? 'timeout' : 'unreachable',
-      `upstream ${this.#options.name} ${why}: ${url.host}: ${typeof code === 'string' ? code : message}`,
-      { cause: error },
-    );
+    return transportError(signal.aborted ? signal.reason : error, this.#options.name, url.host);
   }
+}
+
+/** ghcr.io sends who asks for referrers on to a web page with a limit of its own: no answer of the registry's. */
+function isFollowed({ kind }: UpstreamRequest, status: number): boolean {
+  return redirectStatuses.has(status) && !(kind === 'referrers' && status === 303);
 }

@@ -17,16 +17,25 @@ export type UpstreamFailure =
   /** 5xx, or a status the protocol does not know here. */
   | 'failing'
   /** It answered, but not with what was asked: no registry, a lie, a redirect we must not follow. */
-  | 'protocol';
+  | 'protocol'
+  /** Our own credentials were refused, or could not be had: that says nothing of what was asked for. */
+  | 'login'
+  /** Not asked: it failed a moment ago, and one question at a time finds out whether it is back. */
+  | 'away'
+  /** Not asked: the mirror is told to speak to nobody. */
+  | 'offline';
 
 /** An upstream that could not be asked, or answered nonsense. A proven "not found" is `undefined` instead. */
 export class UpstreamError extends Error {
   override readonly name = 'UpstreamError';
   readonly failure: UpstreamFailure;
+  /** When it may be worth asking again, in milliseconds from now; `undefined` when nobody knows. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(failure: UpstreamFailure, message: string, options?: ErrorOptions) {
-    super(message, options);
+  constructor(failure: UpstreamFailure, message: string, options: ErrorOptions & { retryAfterMs?: number } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.failure = failure;
+    this.retryAfterMs = options.retryAfterMs;
   }
 }
 
@@ -70,9 +79,40 @@ export interface TagPage {
   readonly last: string | undefined;
 }
 
+/** What is known of one upstream's health, for people. No part of it is a secret. */
+export interface UpstreamStatus {
+  readonly name: string;
+  readonly endpoints: readonly EndpointStatus[];
+}
+
+export interface EndpointStatus {
+  /** Its address, or the host of the token server it names. */
+  readonly endpoint: string;
+  /** Open: it is not asked, but for one probe now and then. */
+  readonly isCircuitOpen: boolean;
+  /** Until the next probe. */
+  readonly retryInMs: number | undefined;
+  /** What its last failure said; `undefined` when the last thing it did was right. */
+  readonly problem: string | undefined;
+  readonly limits: readonly LimitStatus[];
+}
+
+export interface LimitStatus {
+  /** `anonymous`, or the credential's place in the configuration, from `1`. */
+  readonly credential: string;
+  /** Pulls in a window, as the registry said; `undefined` where it never told a limit. */
+  readonly limit: number | undefined;
+  readonly remaining: number | undefined;
+  readonly windowSeconds: number | undefined;
+  /** Until it is asked again; `undefined` when it may be asked now. */
+  readonly retryInMs: number | undefined;
+}
+
 /** Paths are repository paths on this registry. `undefined` means that the upstream proved there is no such thing. */
 export interface Upstream {
   readonly name: string;
+  /** For metrics: its name, or `*` for all that the configuration does not name. */
+  readonly label: string;
   /** The longest a client's answer may wait for this upstream, in milliseconds. */
   readonly answerTimeoutMs: number;
   /** What a reference means now. Free of Docker Hub's pull limit as long as HEAD works. */
@@ -95,5 +135,14 @@ export interface Upstream {
     artifactType: string | undefined,
     signal: AbortSignal,
   ): Promise<Uint8Array | undefined>;
+  /** `false` while such a question would be refused without being asked: offline, every circuit open, or limited. */
+  mayAsk(kind: 'manifest' | 'blob'): boolean;
+  /** When it last answered anything that was no failure, as `performance.now()` tells it. */
+  readonly lastAnswerAt: number;
+  /** By how much longer than usual to believe a tag: 1, and more as the registry's pull limit is used up. */
+  readonly thrift: number;
+  /** What came for this digest was not it: endpoints that gave it are asked last for it. */
+  distrust(digest: Digest): void;
+  status(): UpstreamStatus;
   close(): Promise<void>;
 }

@@ -1,7 +1,9 @@
 // Every upstream of this process, and the way from what a client asked for to the one that has it.
 import { OciError } from '../oci/errors.ts';
 import { isRepositoryPath, type Repository } from '../oci/repository.ts';
-import type { Upstream } from './upstream.ts';
+import { PathPolicy, type PathRules } from './path-policy.ts';
+import { Unlisted, type UnlistedOptions } from './unlisted.ts';
+import type { Upstream, UpstreamStatus } from './upstream.ts';
 
 export interface Source {
   readonly repository: Repository;
@@ -24,67 +26,115 @@ const aliases: ReadonlyMap<string, string> = new Map([
   ['registry-1.docker.io', dockerHub],
 ]);
 
-export class Upstreams {
-  readonly #byName: ReadonlyMap<string, Upstream>;
-  readonly #defaultName: string;
+export interface UpstreamEntry extends PathRules {
+  readonly upstream: Upstream;
+}
 
-  constructor(upstreams: readonly Upstream[], defaultName: string) {
-    this.#byName = new Map(upstreams.map((upstream) => [upstream.name, upstream]));
+/** The key of all that the configuration does not name. */
+const anyOther = '*';
+
+export class Upstreams {
+  readonly #listed: ReadonlyMap<string, Upstream>;
+  readonly #defaultName: string;
+  readonly #unlisted: Unlisted | undefined;
+  readonly #policies: ReadonlyMap<string, PathPolicy>;
+
+  constructor(entries: readonly UpstreamEntry[], defaultName: string, unlisted?: UnlistedOptions & PathRules) {
+    this.#listed = new Map(entries.map(({ upstream }) => [upstream.name, upstream]));
     this.#defaultName = defaultName;
+    this.#unlisted = unlisted && new Unlisted(unlisted);
+    const policies = entries.map(({ upstream, ...rules }) => [upstream.name, new PathPolicy(rules)] as const);
+    this.#policies = new Map([...policies, [anyOther, new PathPolicy(unlisted ?? {})]]);
   }
 
   /**
-   * Only configured names are ever dialled. Throws `OciError` NAME_UNKNOWN for any other registry and where two places
-   * name different ones, NAME_INVALID for a path outside the spec's grammar.
+   * Throws `OciError` NAME_UNKNOWN for a registry that the configuration does not let in and where two places name
+   * different ones, NAME_INVALID for a path outside the spec's grammar, DENIED for one that may not be pulled.
    */
   route(name: string, { ns, prefix }: Namespace): Source {
     const told = this.#agreed(ns, prefix);
     const slash = name.indexOf('/');
     const first = slash === -1 ? '' : name.slice(0, slash);
-    const inPath = this.#find(first);
+    const inPath = this.#inPath(first, told);
     if (told && inPath && told !== inPath)
-      throw unknown(`the path says ${inPath.name} and the client's namespace says ${told.name}`);
+      throw unknown(`the path says ${inPath} and the client's namespace says ${told}`);
     if (!told && !inPath && hostForm.test(first)) throw unknown(`registry ${first} is not configured here`);
 
-    const upstream = told ?? inPath ?? this.#find(this.#defaultName);
-    if (!upstream) throw unknown(`the default registry ${this.#defaultName} is not configured here`);
+    const registry = told ?? inPath ?? this.#known(this.#defaultName);
+    if (!registry) throw unknown(`the default registry ${this.#defaultName} is not configured here`);
     const path = inPath ? name.slice(slash + 1) : name;
     if (!isRepositoryPath(path)) throw new OciError('NAME_INVALID', `not a repository name: ${JSON.stringify(path)}`);
-    return { upstream, repository: { registry: upstream.name, path: fullPath(upstream, path) } };
+    const repository = { registry, path: fullPath(registry, path) };
+    this.#checkPermitted(repository);
+    return { upstream: this.#open(registry), repository };
   }
 
   /** The registry of a request without a repository: what it names, or the default. Throws NAME_UNKNOWN. */
   named({ ns, prefix }: Namespace): string {
-    return this.#agreed(ns, prefix)?.name ?? this.#defaultName;
+    return this.#agreed(ns, prefix) ?? this.#defaultName;
   }
 
+  /** Those that the configuration names. */
   get names(): readonly string[] {
-    return [...this.#byName.keys()];
+    return [...this.#listed.keys()];
+  }
+
+  status(): UpstreamStatus[] {
+    return this.#all().map((upstream) => upstream.status());
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#byName.values()].map((upstream) => upstream.close()));
+    await Promise.all(this.#all().map((upstream) => upstream.close()));
   }
 
-  #agreed(ns: string | undefined, prefix: string | undefined): Upstream | undefined {
+  #all(): Upstream[] {
+    return [...this.#listed.values(), ...(this.#unlisted?.opened ?? [])];
+  }
+
+  #agreed(ns: string | undefined, prefix: string | undefined): string | undefined {
     const named = [ns, prefix].filter((name) => name !== undefined);
     const found = named.map((name) => {
-      const upstream = this.#find(name);
-      if (!upstream) throw unknown(`registry ${JSON.stringify(name)} is not configured here`);
-      return upstream;
+      const registry = this.#known(name);
+      if (!registry) throw unknown(`registry ${JSON.stringify(name)} is not configured here`);
+      return registry;
     });
     if (found.length === 2 && found[0] !== found[1]) throw unknown(`two registries were named: ${named.join(' and ')}`);
     return found[0];
   }
 
-  #find(name: string): Upstream | undefined {
-    return this.#byName.get(aliases.get(name) ?? name);
+  /** Beside a namespace only known names count: `group.name/app` is a repository on GitLab, and `.name` is a suffix. */
+  #inPath(first: string, told: string | undefined): string | undefined {
+    const registry = this.#known(first);
+    return registry === undefined || registry === told || !told || this.#listed.has(registry) ? registry : undefined;
+  }
+
+  /** By the one name that we have for it, without opening anything. */
+  #known(name: string): string | undefined {
+    const registry = aliases.get(name) ?? name;
+    return this.#listed.has(registry) || this.#unlisted?.admits(registry) ? registry : undefined;
+  }
+
+  #checkPermitted({ registry, path }: Repository): void {
+    const key = this.#listed.has(registry) ? registry : anyOther;
+    const rule = this.#policies.get(key)?.objection(path);
+    if (rule === undefined) return;
+    const why = rule === 'deny' ? 'matches a glob of' : 'matches no glob of';
+    throw new OciError(
+      'DENIED',
+      `${registry}/${path} may not be pulled through this mirror: it ${why} upstreams.${key}.${rule}`,
+    );
+  }
+
+  #open(registry: string): Upstream {
+    const upstream = this.#listed.get(registry) ?? this.#unlisted?.open(registry);
+    if (!upstream) throw unknown(`registry ${registry} is not configured here`);
+    return upstream;
   }
 }
 
 /** Docker Hub's official images live under library/; without it the token server grants nothing. */
-function fullPath(upstream: Upstream, path: string): string {
-  return upstream.name === dockerHub && !path.includes('/') ? `library/${path}` : path;
+function fullPath(registry: string, path: string): string {
+  return registry === dockerHub && !path.includes('/') ? `library/${path}` : path;
 }
 
 function unknown(why: string): OciError {

@@ -160,3 +160,23 @@ describe('bytes that are no manifest', () => {
     );
   });
 });
+
+describe('the subject of a manifest', () => {
+  const subject = { mediaType: ociManifest, digest: digestOf(Buffer.from('s')), size: 3 };
+
+  test.each([
+    ['an image', { config, layers: [layer] }, ociManifest],
+    ['an index', { manifests: [child] }, ociIndex],
+  ])('is what %s refers to', (_what, body, mediaType) => {
+    expect(childrenOf({ schemaVersion: 2, ...body, subject }, mediaType).subject).toBe(subject.digest);
+    expect(childrenOf({ schemaVersion: 2, ...body }, mediaType).subject).toBeUndefined();
+  });
+
+  test.each([[null], ['sha256:bad'], [{}], [{ digest: 'sha256:bad' }], [{ digest: 7 }], [[]]])(
+    'is none when it is %j, and the manifest is one all the same',
+    (broken) => {
+      const children = childrenOf({ schemaVersion: 2, layers: [layer], subject: broken }, ociManifest);
+      expect([children.subject, children.blobs]).toEqual([undefined, [layer]]);
+    },
+  );
+});

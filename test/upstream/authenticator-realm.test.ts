@@ -26,16 +26,21 @@ afterAll(async () => {
   await tokens.close();
 });
 
-async function asked(endpoint: string, realm: string, known?: typeof credentials) {
+async function asked(endpoint: string, realm: string, known?: typeof credentials, realms: readonly string[] = []) {
   const { hostname, port } = new URL(realm);
   proxy.hosts.set(`${hostname}:${port || '80'}`, tokens.port);
-  await using at = openAuthenticator({ endpoint, ...(known && { credentials: known }) });
+  await using at = openAuthenticator({ endpoint, realms, ...(known && { credentials: known }) });
   const authorization = await at.authenticator.answer(`Bearer realm="${realm}"`, scope, undefined);
   return { authorization, shown: tokens.requests.map(({ headers }) => headers.authorization) };
 }
 
-async function refusedRealm(endpoint: string, realm: string, known?: typeof credentials): Promise<string> {
-  await using at = openAuthenticator({ endpoint, ...(known && { credentials: known }) });
+async function refusedRealm(
+  endpoint: string,
+  realm: string,
+  known?: typeof credentials,
+  realms: readonly string[] = [],
+): Promise<string> {
+  await using at = openAuthenticator({ endpoint, realms, ...(known && { credentials: known }) });
   const error = await upstreamError(at.authenticator.answer(`Bearer realm="${realm}"`, scope, undefined));
   expect(error.failure).toBe('protocol');
   expect(proxy.asked).toEqual([]);
@@ -100,6 +105,35 @@ describe('a realm is never asked', () => {
     await using at = openAuthenticator({ endpoint: 'http://registry.corp.example' });
     const answering = at.authenticator.answer('Bearer service="x"', scope, undefined);
     expect((await upstreamError(answering)).message).toContain('not a web address');
+  });
+});
+
+describe('a realm that the configuration lists', () => {
+  const endpoint = 'http://registry.corp.example';
+  const shown = [basic(credentials.username, credentials.password)];
+
+  test.each([
+    ['by its host', 'http://auth.elsewhere.example:8080/token', 'auth.elsewhere.example'],
+    ['by its host in capitals', 'http://auth.elsewhere.example/token', 'AUTH.elsewhere.example'],
+    ['by its host and port', 'http://auth.elsewhere.example:8080/token', 'auth.elsewhere.example:8080'],
+    ['by its address', 'http://192.0.2.8:5000/token', '192.0.2.8'],
+  ])('%s is shown the credentials', async (_, realm, listed) => {
+    expect(await asked(endpoint, realm, credentials, [listed])).toEqual({ authorization: 'Bearer abc', shown });
+  });
+
+  test.each([
+    ['under another port', 'http://auth.elsewhere.example/token', 'auth.elsewhere.example:8080'],
+    ['below it', 'http://evil.auth.elsewhere.example/token', 'auth.elsewhere.example'],
+    ['above it', 'http://elsewhere.example/token', 'auth.elsewhere.example'],
+  ])('lets no other host have them: %s', async (_, realm, listed) => {
+    const message = await refusedRealm(endpoint, realm, credentials, [listed]);
+    expect(message).toContain('add it to upstreams.registry.test.realms');
+  });
+
+  test('needs TLS all the same where the registry has it', async () => {
+    const realm = 'http://auth.elsewhere.example/token';
+    const message = await refusedRealm('https://registry.corp.example', realm, credentials, ['auth.elsewhere.example']);
+    expect(message).toContain('auth.elsewhere.example without TLS');
   });
 });
 

@@ -55,6 +55,7 @@ describe('a blob', () => {
   test.each<[string, string, FaultEffect]>([
     ['protocol', 'gzip encoding', { gzip: true }],
     ['protocol', 'answered 206', { status: 206 }],
+    ['protocol', 'a web page', { contentType: 'text/html; charset=utf-8', noRanges: true }],
     ['limited', 'HAP429', refusals.abuseLimit],
     ['denied', 'DENIED', refusals.denied],
     ['failing', 'answered 503', refusals.unavailable],
@@ -123,6 +124,7 @@ describe('the proof of a blob', () => {
     ['protocol', 'without a length', { noRanges: true, chunked: true }],
     ['protocol', 'answered 206', { status: 206, headers: { 'content-range': 'bytes 0-0/*' } }],
     ['protocol', 'answered 416', { status: 416 }],
+    ['protocol', 'a web page', { contentType: 'text/html', noRanges: true }],
     ['unauthorized', 'answered 401', refusals.unauthorized],
     ['limited', 'answered 429', refusals.pullLimit],
     ['failing', 'answered 500', refusals.serverError],

@@ -1,5 +1,7 @@
 // The proxy that the environment names stands between us and an upstream.
+import { type AddressInfo, createServer } from 'node:net';
 import { describe, expect, test } from 'vitest';
+import { AddressGuard } from '../../src/upstream/address-guard.ts';
 import { ForwardProxy, proxyEnvironment } from './forward-proxy.ts';
 import { TlsServer } from './self-signed.ts';
 import { get, openTransport, startServer, upstreamError } from './upstream-scene.ts';
@@ -49,6 +51,34 @@ describe('a proxy', () => {
     await using scene = openTransport();
     const error = await upstreamError(scene.transport.send(get('http://registry.nowhere.example/x')));
     expect(error.failure).toBe('unreachable');
+  });
+
+  test('is dialled wherever it is, and resolves what we could not judge; addresses are still judged by us', async () => {
+    await using proxy = await ForwardProxy.start();
+    await using server = await startServer();
+    using _ = proxyEnvironment({ HTTP_PROXY: proxy.url.replace('127.0.0.1', 'localhost') });
+    const endpoint = new URL('http://registry.nowhere.example');
+    await using scene = openTransport({
+      guard: new AddressGuard({ name: 'registry.test', endpoint, allowPrivate: undefined }),
+    });
+    proxy.hosts.set('cdn.nowhere.example:80', server.port);
+    expect((await scene.transport.send(get('http://cdn.nowhere.example/x'))).status).toBe(200);
+    for (const host of ['127.0.0.1', '10.0.0.1', 'localhost', '169.254.169.254']) {
+      const error = await upstreamError(scene.transport.send(get(`http://${host}:${server.port}/x`)));
+      expect(error.message).toContain('leads where we must not follow');
+    }
+    expect(proxy.asked).toHaveLength(1);
+  });
+
+  test('has no more time for a connection than the upstream would have', async () => {
+    const silent = createServer(() => {});
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const { port } = silent.address() as AddressInfo;
+    using _ = proxyEnvironment({ HTTPS_PROXY: `https://localhost:${port}` });
+    await using scene = openTransport({ connectTimeoutMs: 200 });
+    const error = await upstreamError(scene.transport.send(get('https://registry.nowhere.example/x')));
+    expect(error.failure).toBe('timeout');
+    silent.close();
   });
 
   test('is none of our business when the environment names none', async () => {

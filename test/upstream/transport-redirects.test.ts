@@ -103,6 +103,25 @@ describe('a redirect', () => {
     expect(server.requests).toHaveLength(12);
   });
 
+  test('that leads back to itself is refused', async () => {
+    await using server = await startServer();
+    await using scene = openTransport();
+    redirect(server, '/a', '/b');
+    redirect(server, '/b', '/a');
+    expect((await upstreamError(scene.transport.send(get(`${server.url}/a`)))).failure).toBe('protocol');
+    expect(server.requests).toHaveLength(6);
+  });
+
+  test('is not followed with a form: what it holds is for one address', async () => {
+    await using server = await startServer();
+    await using scene = openTransport();
+    redirect(server, '/token', '/b');
+    const form = get(`${server.url}/token`, { kind: 'token', method: 'POST', body: 'refresh_token=secret' });
+    const error = await upstreamError(scene.transport.send(form));
+    expect(error).toMatchObject({ failure: 'protocol', message: expect.stringContaining('a redirect for a form') });
+    expect(server.requests.map(({ path }) => path)).toEqual(['/token']);
+  });
+
   test.each([
     'ftp://127.0.0.1/x',
     'file:///etc/passwd',

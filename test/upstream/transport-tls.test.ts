@@ -1,5 +1,6 @@
 // TLS to an upstream: whom we trust, and that nothing leads out of it.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { AddressGuard } from '../../src/upstream/address-guard.ts';
 import { TlsServer } from './self-signed.ts';
 import { get, openTransport, redirect, startServer, upstreamError } from './upstream-scene.ts';
 
@@ -15,7 +16,9 @@ describe('a certificate', () => {
     const error = await upstreamError(scene.transport.send(get(`${server.url}/x`, { authorization: 'Bearer secret' })));
     expect(error).toMatchObject({
       failure: 'unreachable',
-      message: expect.stringContaining('DEPTH_ZERO_SELF_SIGNED_CERT'),
+      message: expect.stringMatching(
+        /: its certificate is not signed by an authority that we trust \(DEPTH_ZERO_SELF_SIGNED_CERT\); upstreams\.registry\.test\.caFile may name one$/,
+      ),
     });
     expect(server.requests).toEqual([]);
   });
@@ -33,9 +36,16 @@ describe('a certificate', () => {
   });
 
   test('does not count for another name', async () => {
-    await using scene = openTransport({ ca: server.certificate });
-    const error = await upstreamError(scene.transport.send(get(server.url.replace('127.0.0.1', '127.0.0.2'))));
-    expect(error.failure).toBe('unreachable');
+    const guard = new AddressGuard(
+      { name: 'registry.test', endpoint: new URL(server.url), allowPrivate: true },
+      async () => [{ address: '127.0.0.1', family: 4 }],
+    );
+    await using scene = openTransport({ ca: server.certificate, guard });
+    const error = await upstreamError(scene.transport.send(get(server.url.replace('127.0.0.1', 'registry.example'))));
+    expect(error).toMatchObject({
+      failure: 'unreachable',
+      message: expect.stringContaining('its certificate is for another name'),
+    });
   });
 });
 

@@ -1,8 +1,11 @@
 // One request to an upstream: what is sent, how it can fail, and how much of an answer is read.
 import { describe, expect, test } from 'vitest';
+import { AddressGuard } from '../../src/upstream/address-guard.ts';
 import { freePort } from '../support/free-port.ts';
 import { Gate } from '../support/gate.ts';
 import { get, openTransport, startServer, upstreamError } from './upstream-scene.ts';
+
+const registry = { name: 'registry.test', endpoint: new URL('http://registry.example'), allowPrivate: undefined };
 
 describe('a request', () => {
   test('asks for the bytes as they are, under our own name, and nothing else', async () => {
@@ -28,6 +31,17 @@ describe('a request', () => {
     expect(Buffer.concat(pieces).toString()).toBe('short and stout');
   });
 
+  test('may be a form, which is sent as it is', async () => {
+    await using server = await startServer();
+    await using scene = openTransport();
+    const body = new URLSearchParams({ grant_type: 'refresh_token', refresh_token: 'a b&c' }).toString();
+    await scene.transport.send(get(`${server.url}/token`, { kind: 'token', method: 'POST', body }));
+    expect(server.requests[0]).toMatchObject({
+      method: 'POST',
+      headers: { 'content-type': 'application/x-www-form-urlencoded', 'content-length': String(body.length) },
+    });
+  });
+
   test('is counted with its status and its bytes, and as an error when no answer came', async () => {
     await using server = await startServer();
     await using scene = openTransport();
@@ -42,7 +56,45 @@ describe('a request', () => {
   });
 });
 
+test('requests and bytes are counted under the label', async () => {
+  await using server = await startServer();
+  await using scene = openTransport({ label: '*' });
+  await (await scene.transport.send(get(`${server.url}/x`))).bytes(100);
+  const text = await scene.metrics.registry.metrics();
+  expect(text).toContain('stillwater_upstream_requests_total{upstream="*",kind="blob",status="200"} 1');
+  expect(text).toContain('stillwater_upstream_bytes_total{upstream="*"} 5');
+});
+
 describe('an upstream that fails', () => {
+  test('is unreachable when the DNS does not know it, and the message says so', async () => {
+    const unknown = Object.assign(new Error('getaddrinfo'), { code: 'ENOTFOUND' });
+    const guard = new AddressGuard(registry, () => Promise.reject(unknown));
+    await using scene = openTransport({ guard });
+    expect(await upstreamError(scene.transport.send(get('http://registry.example/x')))).toMatchObject({
+      failure: 'unreachable',
+      message:
+        'upstream registry.test could not be reached: registry.example: the DNS does not know its name (ENOTFOUND)',
+    });
+  });
+
+  test('has timed out when its DNS does not answer within the time for a connection', async () => {
+    const guard = new AddressGuard(registry, () => new Promise(() => {}));
+    await using scene = openTransport({ guard, connectTimeoutMs: 100 });
+    expect((await upstreamError(scene.transport.send(get('http://registry.example/x')))).failure).toBe('timeout');
+  });
+
+  test('has timed out when a blob only drips', async () => {
+    await using server = await startServer({ body: Buffer.alloc(1000), bytesPerSecond: 100 });
+    await using scene = openTransport({ idleTimeoutMs: 100 });
+    const response = await scene.transport.send(get(`${server.url}/x`));
+    expect(await upstreamError(response.bytes(1000))).toMatchObject({
+      failure: 'timeout',
+      message: expect.stringMatching(/did not answer in time: 127\.0\.0\.1:\d+: \d+ bytes in \d+ s$/),
+    });
+    await server.close();
+    expect(server.requests[0]?.isComplete).toBe(false);
+  });
+
   test('is unreachable when it refuses the connection', async () => {
     await using scene = openTransport();
     const port = await freePort();

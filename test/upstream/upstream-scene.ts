@@ -1,17 +1,24 @@
 // The parts of an upstream, put together with short time-outs against servers of the test.
 import { createMetrics, type Metrics } from '../../src/observe/metrics.ts';
+import { AddressGuard } from '../../src/upstream/address-guard.ts';
+import { Attempt } from '../../src/upstream/attempt.ts';
 import { Authenticator } from '../../src/upstream/authenticator.ts';
-import type { Credentials } from '../../src/upstream/credentials.ts';
+import { Circuit } from '../../src/upstream/circuit.ts';
+import type { Credentials, PasswordCredentials } from '../../src/upstream/credentials.ts';
+import { Endpoint } from '../../src/upstream/endpoint.ts';
+import { anonymous, fixedLogin, type Login } from '../../src/upstream/login.ts';
+import { Limits } from '../../src/upstream/rate-limit.ts';
 import { RegistryClient } from '../../src/upstream/registry-client.ts';
+import { Sessions } from '../../src/upstream/sessions.ts';
 import { Transport, type TransportOptions, type UpstreamRequest } from '../../src/upstream/transport.ts';
-import { UpstreamError } from '../../src/upstream/upstream.ts';
+import { type Upstream, UpstreamError } from '../../src/upstream/upstream.ts';
 import type { ActiveFault, FaultEffect } from '../support/faults.ts';
 import { RecordedServer } from '../support/recorded-server.ts';
 import { sendReply } from '../support/reply.ts';
 import { contentOf } from '../support/served-content.ts';
 
 export const never = new AbortController().signal;
-export const credentials: Credentials = { username: 'robot', password: 'correct horse' };
+export const credentials: PasswordCredentials = { username: 'robot', password: 'correct horse' };
 
 export type TransportScene = AsyncDisposable & { readonly transport: Transport; readonly metrics: Metrics };
 
@@ -19,6 +26,8 @@ export function openTransport(options: Partial<TransportOptions> = {}): Transpor
   const metrics = createMetrics();
   const transport = new Transport({
     name: 'registry.test',
+    label: 'registry.test',
+    guard: new AddressGuard({ name: 'registry.test', endpoint: new URL('http://registry.test'), allowPrivate: true }),
     connections: 8,
     connectTimeoutMs: 1000,
     headersTimeoutMs: 30_000,
@@ -39,6 +48,10 @@ export type AuthenticatorScene = TransportScene & { readonly authenticator: Auth
 export type AuthenticatorSceneOptions = {
   readonly endpoint: string;
   readonly credentials?: Credentials;
+  /** Instead of `credentials`. */
+  readonly login?: Login;
+  readonly realms?: readonly string[];
+  readonly circuit?: Circuit;
   readonly timeoutMs?: number;
   readonly transport?: Partial<TransportOptions>;
 };
@@ -49,28 +62,54 @@ export function openAuthenticator(options: AuthenticatorSceneOptions): Authentic
   const authenticator = new Authenticator({
     name: 'registry.test',
     endpoint: new URL(options.endpoint),
-    credentials: options.credentials,
+    login: options.login ?? (options.credentials ? fixedLogin('1', options.credentials) : anonymous),
+    realms: options.realms ?? [],
+    circuit: options.circuit ?? new Circuit(),
     transport,
     timeoutMs: options.timeoutMs ?? 10_000,
   });
   return { ...scene, authenticator };
 }
 
-export type ClientScene = AuthenticatorScene & { readonly client: RegistryClient };
+/** What a registry is asked, as `Upstream` has it. */
+type Questions = Pick<
+  Upstream,
+  'resolve' | 'fetchManifest' | 'fetchBlob' | 'proveBlob' | 'listTags' | 'fetchReferrers'
+>;
 
-export function openClient(options: AuthenticatorSceneOptions): ClientScene {
+export type ClientScene = AuthenticatorScene & {
+  /** Its questions last for as long as a signal lets them, and for five seconds at most. */
+  readonly client: Questions;
+  readonly endpoint: Endpoint;
+};
+
+/** One endpoint with one login, and nothing around it that would ask again or elsewhere. */
+export function openClient(options: AuthenticatorSceneOptions & { readonly answerTimeoutMs?: number }): ClientScene {
   const scene = openAuthenticator(options);
-  const { transport, authenticator } = scene;
-  const endpoint = new URL(options.endpoint);
-  const client = new RegistryClient({
+  const { transport, authenticator, metrics } = scene;
+  const limits = new Limits({ credential: 'anonymous', label: 'registry.test', metrics });
+  const endpoint = new Endpoint({
     name: 'registry.test',
-    endpoint,
-    answerTimeoutMs: 5000,
-    parallel: 4,
+    url: new URL(options.endpoint),
+    connections: options.transport?.connections ?? 8,
     transport,
-    authenticator,
+    sessions: new Sessions([], { authenticator, limits }),
+    circuit: new Circuit(),
+    tokenCircuit: options.circuit ?? new Circuit(),
   });
-  return { ...scene, client };
+  const attempt = (signal: AbortSignal) =>
+    new Attempt(signal, { name: 'upstream registry.test', patienceMs: options.answerTimeoutMs ?? 5000 });
+  const registry = new RegistryClient(endpoint);
+  const client: Questions = {
+    resolve: (path, reference, signal) => registry.resolve(path, reference, attempt(signal)),
+    fetchManifest: (path, reference, signal) => registry.fetchManifest(path, reference, attempt(signal)),
+    fetchBlob: (path, digest, signal, part) => registry.fetchBlob(path, digest, attempt(signal), part),
+    proveBlob: (path, digest, signal) => registry.proveBlob(path, digest, attempt(signal)),
+    listTags: (path, page, signal) => registry.listTags(path, page, attempt(signal)),
+    fetchReferrers: (path, digest, artifactType, signal) =>
+      registry.fetchReferrers(path, digest, artifactType, attempt(signal)),
+  };
+  return { ...scene, client, endpoint };
 }
 
 /** A server that answers `hello` and does whatever its faults say. */

@@ -2,29 +2,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { OciError } from '../../src/oci/errors.ts';
-import type { Upstream } from '../../src/upstream/upstream.ts';
 import { type Namespace, Upstreams } from '../../src/upstream/upstreams.ts';
-
-/** Routing must not talk to anybody. */
-function silent(name: string): Upstream {
-  const never = () => Promise.reject(new Error(`${name} was asked`));
-  return {
-    name,
-    parallel: 4,
-    transfers: 24,
-    answerTimeoutMs: 1000,
-    resolve: never,
-    fetchManifest: never,
-    fetchBlob: never,
-    proveBlob: never,
-    listTags: never,
-    fetchReferrers: never,
-    close: () => Promise.resolve(),
-  };
-}
+import { silent, silentEntry } from './silent-upstream.ts';
 
 const names = ['docker.io', 'ghcr.io', 'registry.example:5000', 'localhost:5000', 'plainname'];
-const upstreams = new Upstreams(names.map(silent), 'docker.io');
+const upstreams = new Upstreams(names.map(silentEntry), 'docker.io');
 const nowhere: Namespace = { ns: undefined, prefix: undefined };
 
 function routed(name: string, { ns, prefix }: Partial<Namespace> = {}): string {
@@ -135,7 +117,7 @@ describe('a registry that is not configured', () => {
   });
 
   test('is unknown as the default, too', () => {
-    const withoutDefault = new Upstreams([silent('ghcr.io')], 'docker.io');
+    const withoutDefault = new Upstreams([silentEntry('ghcr.io')], 'docker.io');
     expect(() => withoutDefault.route('library/redis', nowhere)).toThrow('docker.io is not configured here');
     expect(withoutDefault.route('ghcr.io/a/b', nowhere).upstream.name).toBe('ghcr.io');
   });
@@ -177,14 +159,14 @@ describe('a name outside the grammar', () => {
   });
 });
 
-test('the names are those configured, and closing closes every upstream', async () => {
+test('the names and the status are those configured, and closing closes every upstream', async () => {
   const closed: string[] = [];
   const both = ['a.example', 'b.example'].map((name) => ({
-    ...silent(name),
-    close: async () => void closed.push(name),
+    upstream: { ...silent(name), close: async () => void closed.push(name) },
   }));
   const two = new Upstreams(both, 'a.example');
   expect(two.names).toEqual(['a.example', 'b.example']);
+  expect(two.status().map(({ name }) => name)).toEqual(['a.example', 'b.example']);
   await two.close();
   expect(closed).toEqual(['a.example', 'b.example']);
 });

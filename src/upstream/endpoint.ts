@@ -1,0 +1,197 @@
+// One address of an upstream and how it fares: whether it may be asked, as whom, and one question put to it.
+import type { Attempt } from './attempt.ts';
+import type { Circuit } from './circuit.ts';
+import { askIntroduced } from './introduction.ts';
+import { holding, Places } from './places.ts';
+import type { QuestionKind } from './rate-limit.ts';
+import type { Session, Sessions } from './sessions.ts';
+import type { Transport, UpstreamRequest, UpstreamResponse } from './transport.ts';
+import { type EndpointStatus, UpstreamError } from './upstream.ts';
+
+export interface EndpointOptions {
+  /** Of the upstream, for messages. */
+  readonly name: string;
+  readonly url: URL;
+  readonly connections: number;
+  readonly transport: Transport;
+  readonly sessions: Sessions;
+  readonly circuit: Circuit;
+  /** Of the token server that it names. */
+  readonly tokenCircuit: Circuit;
+}
+
+export interface Question {
+  readonly kind: Exclude<UpstreamRequest['kind'], 'token'>;
+  readonly method?: 'GET' | 'HEAD';
+  /** Of the repository. */
+  readonly path: string;
+  /** What is asked for in it, such as `manifests/latest`. */
+  readonly target: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** Makes an answer of a response. Throws `UpstreamError` for one that is none. */
+export type Reader<T> = (response: UpstreamResponse) => Promise<T>;
+
+export class Endpoint {
+  readonly name: string;
+  readonly #options: EndpointOptions;
+  readonly #transfers: Places;
+  readonly #questions: Places;
+  #lastAnswerAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: EndpointOptions) {
+    const { name, connections, transport } = options;
+    this.name = name;
+    this.#options = options;
+    this.#transfers = new Places(transport.transfers);
+    this.#questions = new Places(Math.max(1, connections - transport.transfers));
+  }
+
+  get address(): string {
+    return addressOf(this.#options.url);
+  }
+
+  get transfers(): number {
+    return this.#options.transport.transfers;
+  }
+
+  /** When it last gave an answer, or proved that there is none. */
+  get lastAnswerAt(): number {
+    return this.#lastAnswerAt;
+  }
+
+  get thrift(): number {
+    return this.#options.sessions.thrift;
+  }
+
+  get isUsable(): boolean {
+    return this.#options.circuit.mayEnter;
+  }
+
+  /** Until it may be asked; `undefined` when it may be now. */
+  retryInMs(kind: QuestionKind): number | undefined {
+    const { circuit, sessions } = this.#options;
+    const waits = [circuit.mayEnter ? undefined : circuit.retryInMs, sessions.retryInMs(kind)];
+    const known = waits.filter((wait) => wait !== undefined);
+    return known.length === 0 ? undefined : Math.max(...known);
+  }
+
+  mayAsk(kind: QuestionKind): boolean {
+    return this.isUsable && this.#options.sessions.mayAsk(kind);
+  }
+
+  /** `read` may answer `undefined`: there is no such thing. Throws `UpstreamError`, or the reason of who left. */
+  async ask<T>(question: Question, attempt: Attempt, read: Reader<T>): Promise<T> {
+    const { sessions } = this.#options;
+    let problem: unknown;
+    for (const session of sessions.inTurn(questionKind(question))) {
+      try {
+        const answer = await this.#askAs(session, question, attempt, read);
+        if (answer === undefined && sessions.isStandIn(session)) throw this.#refused('nothing', problem);
+        this.#lastAnswerAt = performance.now();
+        return answer;
+      } catch (error) {
+        if (attempt.signal.aborted || !(error instanceof UpstreamError)) throw error;
+        const isNo = error.failure === 'unauthorized' || error.failure === 'denied';
+        if (isNo && sessions.isStandIn(session)) throw this.#refused('a refusal', problem);
+        // That is about who asked, and others may be luckier.
+        if (error.failure !== 'limited' && error.failure !== 'login') throw error;
+        problem = error;
+      }
+    }
+    throw problem ?? this.#limited(questionKind(question));
+  }
+
+  status(): EndpointStatus[] {
+    const { circuit, tokenCircuit, sessions } = this.#options;
+    const { tokenServer } = sessions;
+    return [
+      { endpoint: this.address, ...statusOf(circuit), limits: sessions.status() },
+      ...(tokenServer === undefined ? [] : [{ endpoint: tokenServer, ...statusOf(tokenCircuit), limits: [] }]),
+    ];
+  }
+
+  close(): Promise<void> {
+    return this.#options.transport.close();
+  }
+
+  #askAs<T>(session: Session, question: Question, attempt: Attempt, read: Reader<T>): Promise<T> {
+    const put = <V>(authorization: string | undefined, reader: Reader<V>) =>
+      this.#exchange(session, { ...question, authorization }, attempt, reader);
+    const { origin } = this.#options.url;
+    return askIntroduced({ question, authenticator: session.authenticator, origin, attempt, read, put });
+  }
+
+  async #exchange<T>(
+    session: Session,
+    question: Question & { readonly authorization: string | undefined },
+    attempt: Attempt,
+    read: Reader<T>,
+  ): Promise<T> {
+    const { transport, circuit, url } = this.#options;
+    const { kind, method = 'GET', path, target, headers, authorization } = question;
+    const { signal } = attempt;
+    const leave = await (kind === 'blob' ? this.#transfers : this.#questions).take(signal);
+    const turn = session.limits.enter(questionKind(question));
+    const permit = turn && circuit.enter();
+    if (!turn || !permit) {
+      turn?.released();
+      leave();
+      throw turn ? this.#away() : this.#limited(questionKind(question));
+    }
+    try {
+      return await attempt.timed(async () => {
+        const asked = new URL(`${url.href.replace(/\/+$/, '')}/v2/${path}/${target}`);
+        const sent = { kind, method, url: asked, authorization, signal, ...(headers && { headers }) };
+        const response = await transport.send(sent);
+        turn.heard(response);
+        const answer = await read(kind === 'blob' ? holding(response, leave, signal) : response);
+        permit.succeeded();
+        if (kind !== 'blob') leave();
+        return answer;
+      });
+    } catch (error) {
+      turn.released();
+      if (attempt.isAbandoned || !(error instanceof UpstreamError)) permit.released();
+      else permit.failed(error, `${path} ${target}`);
+      leave();
+      throw error;
+    }
+  }
+
+  #away(): UpstreamError {
+    const { name, circuit } = this.#options;
+    const { problem = 'it failed a moment ago', retryInMs = 0 } = circuit;
+    return new UpstreamError('away', `upstream ${name} is not asked: ${this.address} rests: ${problem}`, {
+      retryAfterMs: retryInMs,
+    });
+  }
+
+  #limited(kind: QuestionKind): UpstreamError {
+    const what = kind === 'pull' ? 'pull limit' : 'rate limit';
+    return new UpstreamError('limited', `upstream ${this.name} is not asked: its ${what} is used up for now`, {
+      retryAfterMs: this.#options.sessions.retryInMs(kind) ?? 0,
+    });
+  }
+
+  #refused(answer: string, problem: unknown): unknown {
+    const what = `refused the configured credentials, and has ${answer} for who shows none`;
+    return (
+      problem ?? new UpstreamError('login', `upstream ${this.name} ${what}; see upstreams.${this.name}.credentials`)
+    );
+  }
+}
+
+/** As it may be shown: without what a URL may hold of credentials. */
+export function addressOf({ origin, pathname }: URL): string {
+  return origin + pathname.replace(/\/+$/, '');
+}
+
+function questionKind({ kind, method }: Question): QuestionKind {
+  return kind === 'manifest' && method !== 'HEAD' ? 'pull' : 'other';
+}
+
+function statusOf({ isOpen, retryInMs, problem }: Circuit): Omit<EndpointStatus, 'endpoint' | 'limits'> {
+  return { isCircuitOpen: isOpen, retryInMs, problem };
+}

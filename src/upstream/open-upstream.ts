@@ -1,0 +1,101 @@
+// One upstream put together from what its configuration says. Nothing is dialled before the first question.
+import type { Log } from '../observe/log.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import { AddressGuard } from './address-guard.ts';
+import { Authenticator } from './authenticator.ts';
+import { Circuit } from './circuit.ts';
+import type { CredentialsSetting } from './credentials.ts';
+import { addressOf, Endpoint } from './endpoint.ts';
+import { Endpoints } from './endpoints.ts';
+import { anonymous, type Login } from './login.ts';
+import { openLogins } from './logins.ts';
+import { Limits } from './rate-limit.ts';
+import { RegistryClient } from './registry-client.ts';
+import { sameOwner } from './same-owner.ts';
+import { Sessions } from './sessions.ts';
+import { Throttle } from './throttle.ts';
+import { Transport } from './transport.ts';
+import type { Upstream } from './upstream.ts';
+
+export interface UpstreamOptions {
+  readonly name: string;
+  /** For metrics, in place of the name: `*` for a registry that the configuration does not name. */
+  readonly label?: string;
+  /** At least one: other mirrors first, the registry itself last. */
+  readonly endpoints: readonly URL[];
+  readonly credentials?: CredentialsSetting | undefined;
+  /** Hosts of token servers that may see the credentials, besides those of the registry's own domain. */
+  readonly realms?: readonly string[] | undefined;
+  readonly allowPrivate?: boolean | undefined;
+  /** PEM of an authority to trust besides the system's. */
+  readonly ca?: string | undefined;
+  /** Kept to each endpoint at most. */
+  readonly connections: number;
+  readonly parallel: number;
+  /** Bytes a second. */
+  readonly rate?: number | undefined;
+  readonly connectTimeoutMs: number;
+  readonly headersTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly answerTimeoutMs: number;
+  readonly metrics: Metrics;
+  readonly log: Log;
+}
+
+/** Stands for all registries that the configuration does not name. */
+const unlisted = '*';
+
+export function openUpstream(options: UpstreamOptions): Upstream {
+  const { name, label = name, endpoints, credentials, allowPrivate, rate, answerTimeoutMs, parallel, log } = options;
+  const throttle = rate === undefined ? undefined : new Throttle(rate);
+  const logins = openLogins(credentials, { name, log }).filter((login) => login !== anonymous);
+  const registry = endpoints.at(-1) as URL;
+  const clients = endpoints.map((url) => {
+    const guard = new AddressGuard({ name, endpoint: url, allowPrivate, isOpenWorld: label === unlisted });
+    const transport = new Transport({ ...options, label, ca: options.ca, guard, throttle });
+    const shown = mayKnow(url, registry) ? logins : [];
+    return new RegistryClient(openEndpoint({ ...options, label }, { url, transport, logins: shown }));
+  });
+  return new Endpoints({ name, label, answerTimeoutMs, parallel, clients });
+}
+
+/** Credentials are the registry's: of other mirrors only its owner's own may see them, and not in the clear. */
+function mayKnow(url: URL, registry: URL): boolean {
+  return sameOwner(url.hostname, registry.hostname) && (url.protocol === 'https:' || registry.protocol === 'http:');
+}
+
+interface EndpointParts {
+  readonly url: URL;
+  readonly transport: Transport;
+  readonly logins: readonly Login[];
+}
+
+function openEndpoint(
+  { name, label, connections, realms = [], answerTimeoutMs, metrics }: UpstreamOptions & { readonly label: string },
+  { url, transport, logins }: EndpointParts,
+): Endpoint {
+  // Registries that clients name are without number, and one figure for all of them would be none.
+  const isShown = label !== unlisted;
+  const circuitOf = (endpoint: string) => {
+    const show = (isOpen: boolean) => metrics.circuitOpen.set({ upstream: label, endpoint }, isOpen ? 1 : 0);
+    if (!isShown) return new Circuit();
+    show(false);
+    return new Circuit({ onChange: show });
+  };
+  const address = addressOf(url);
+  const tokenCircuit = circuitOf(`token server of ${address}`);
+  const session = (login: Login) => ({
+    authenticator: new Authenticator({
+      name,
+      endpoint: url,
+      login,
+      realms,
+      transport,
+      circuit: tokenCircuit,
+      timeoutMs: answerTimeoutMs,
+    }),
+    limits: new Limits({ credential: login.id, label: isShown ? label : undefined, metrics }),
+  });
+  const sessions = new Sessions(logins.map(session), session(anonymous));
+  return new Endpoint({ name, url, connections, transport, sessions, circuit: circuitOf(address), tokenCircuit });
+}

@@ -1,0 +1,181 @@
+// What a registry gives to one login: read from its answers, and lived by.
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { createMetrics } from '../../src/observe/metrics.ts';
+import { Limits, parseQuota, type QuestionKind } from '../../src/upstream/rate-limit.ts';
+
+function scene(label: string | undefined = 'docker.io') {
+  let now = 5_000_000;
+  const metrics = createMetrics();
+  const limits = new Limits({ credential: '1', label, metrics, now: () => now });
+  return {
+    limits,
+    metrics,
+    pass: (ms: number) => {
+      now += ms;
+    },
+    answer(kind: QuestionKind, status: number, headers: Readonly<Record<string, string>> = {}) {
+      const turn = limits.enter(kind);
+      if (!turn) throw new Error('it rests');
+      turn.heard({ status, header: (name) => headers[name] });
+    },
+  };
+}
+
+const quota = (remaining: number, limit = 100) => ({
+  'ratelimit-limit': `${limit};w=21600`,
+  'ratelimit-remaining': `${remaining};w=21600`,
+});
+
+describe('a pull limit', () => {
+  test('is unknown until it is told', () => {
+    const { limits } = scene();
+    expect([limits.limit, limits.remaining]).toEqual([undefined, undefined]);
+    expect(limits.status()).toEqual({
+      credential: '1',
+      limit: undefined,
+      remaining: undefined,
+      windowSeconds: undefined,
+      retryInMs: undefined,
+    });
+  });
+
+  test('is what the last answer said, a HEAD as well', async () => {
+    const at = scene();
+    at.answer('pull', 200, quota(97));
+    at.answer('other', 200, quota(96));
+    expect(at.limits.status()).toMatchObject({ limit: 100, remaining: 96, windowSeconds: 21_600 });
+    expect((await at.metrics.rateLimitRemaining.get()).values).toMatchObject([
+      { value: 96, labels: { upstream: 'docker.io', credential: '1' } },
+    ]);
+    expect((await at.metrics.rateLimit.get()).values).toMatchObject([{ value: 100 }]);
+  });
+
+  test('stays what it was where an answer says nothing', () => {
+    const at = scene();
+    at.answer('pull', 200, quota(97));
+    at.answer('other', 200);
+    expect(at.limits.remaining).toBe(97);
+  });
+
+  test('is unknown again when its window is over', () => {
+    const at = scene();
+    at.answer('pull', 200, quota(97));
+    at.pass(21_600_000);
+    expect(at.limits.remaining).toBe(97);
+    at.pass(1);
+    expect([at.limits.remaining, at.limits.limit]).toEqual([undefined, undefined]);
+  });
+
+  test('of a registry that only a client names is in no metric', async () => {
+    const at = scene('*');
+    const limits = new Limits({ credential: 'anonymous', label: undefined, metrics: at.metrics });
+    limits.enter('pull')?.heard({ status: 200, header: (name) => ({ ...quota(3) })[name] });
+    expect(limits.remaining).toBe(3);
+    expect((await at.metrics.rateLimitRemaining.get()).values).toEqual([]);
+  });
+
+  test('that is used up rests pulls, before one is refused', () => {
+    const at = scene();
+    at.answer('pull', 200, quota(0));
+    expect([at.limits.mayAsk('pull'), at.limits.mayAsk('other')]).toEqual([false, true]);
+    expect(at.limits.enter('pull')).toBeUndefined();
+    expect(at.limits.retryInMs('pull')).toBeLessThanOrEqual(60_000);
+    expect(at.limits.retryInMs('other')).toBeUndefined();
+  });
+
+  test('that a HEAD finds filled again lets pulls go on', () => {
+    const at = scene();
+    at.answer('pull', 200, quota(0));
+    at.answer('other', 200, quota(0));
+    expect(at.limits.mayAsk('pull')).toBe(false);
+    at.answer('other', 200, quota(100));
+    expect(at.limits.mayAsk('pull')).toBe(true);
+  });
+
+  test('that was refused in spite of what is left rests nevertheless', () => {
+    const at = scene();
+    at.answer('pull', 429, { 'retry-after': '300' });
+    at.answer('other', 200, quota(50));
+    expect(at.limits.mayAsk('pull')).toBe(false);
+    expect(at.limits.retryInMs('pull')).toBe(300_000);
+  });
+});
+
+describe('a refusal with 429', () => {
+  test('of a pull leaves everything else alone', () => {
+    const at = scene();
+    at.answer('pull', 429, { 'retry-after': '30' });
+    expect([at.limits.mayAsk('pull'), at.limits.mayAsk('other')]).toEqual([false, true]);
+    expect(at.limits.retryInMs('pull')).toBe(30_000);
+  });
+
+  test('of anything else rests everything', () => {
+    const at = scene();
+    at.answer('other', 429, { 'retry-after': '30' });
+    expect([at.limits.mayAsk('pull'), at.limits.mayAsk('other')]).toEqual([false, false]);
+    at.pass(30_000);
+    expect([at.limits.mayAsk('pull'), at.limits.mayAsk('other')]).toEqual([true, true]);
+  });
+
+  test('that does not say for how long means a minute, and twice as long each time, up to a quarter of an hour', () => {
+    const at = scene();
+    for (const seconds of [60, 120, 240, 480, 900, 900]) {
+      at.answer('pull', 429);
+      const restMs = at.limits.retryInMs('pull') ?? 0;
+      expect(restMs).toBeGreaterThanOrEqual(seconds * 800);
+      expect(restMs).toBeLessThanOrEqual(seconds * 1000);
+      at.pass(restMs);
+    }
+    at.answer('pull', 200);
+    at.answer('pull', 429);
+    expect(at.limits.retryInMs('pull')).toBeLessThanOrEqual(60_000);
+  });
+
+  test('is followed by one question at a time until one is answered', () => {
+    const at = scene();
+    at.answer('pull', 429, { 'retry-after': '1' });
+    at.pass(1000);
+    const probe = at.limits.enter('pull');
+    expect(probe).toBeDefined();
+    expect(at.limits.enter('pull')).toBeUndefined();
+    probe?.released();
+    at.answer('pull', 200);
+    expect([at.limits.enter('pull'), at.limits.enter('pull')]).not.toContain(undefined);
+  });
+
+  test('is not undone by an answer that was on its way', () => {
+    const at = scene();
+    const before = at.limits.enter('pull');
+    at.answer('pull', 429, { 'retry-after': '60' });
+    before?.heard({ status: 200, header: () => undefined });
+    expect(at.limits.mayAsk('pull')).toBe(false);
+  });
+});
+
+describe('a quota', () => {
+  test.each([
+    ['100;w=21600', { count: 100, windowSeconds: 21_600 }],
+    [' 7 ; w=60 ', { count: 7, windowSeconds: 60 }],
+    ['0;w=21600', { count: 0, windowSeconds: 21_600 }],
+    ['5000', { count: 5000, windowSeconds: undefined }],
+  ])('is %j', (text, expected) => {
+    expect(parseQuota(text)).toEqual(expected);
+  });
+
+  test.each([undefined, '', 'unlimited', '-1', '1.5', '1e9', '100;w=', '100, 200', '9'.repeat(30)])(
+    'is none: %j',
+    (text) => {
+      expect(parseQuota(text)).toBeUndefined();
+    },
+  );
+
+  test('is a number that can be counted with, whatever is said', () => {
+    fc.assert(
+      fc.property(fc.string(), (text) => {
+        const parsed = parseQuota(text);
+        expect(parsed === undefined || Number.isSafeInteger(parsed.count)).toBe(true);
+      }),
+    );
+  });
+});
