@@ -1,12 +1,16 @@
 // The cache put together: a directory, what keeps it inside its budget and in order, and the mirror on top.
 import { existsSync } from 'node:fs';
+import { Absences } from './mirror/absences.ts';
 import { Budget, type Size } from './mirror/budget.ts';
+import { Completeness } from './mirror/completeness.ts';
 import { Evictor } from './mirror/evictor.ts';
 import { Fills } from './mirror/fills.ts';
 import { Manifests } from './mirror/manifests.ts';
 import { Mirror } from './mirror/mirror.ts';
 import { Pins } from './mirror/pins.ts';
+import { Referrers } from './mirror/referrers.ts';
 import { Siblings } from './mirror/siblings.ts';
+import { TagPolicy, type TagPolicyOptions } from './mirror/tag-policy.ts';
 import { Tags, type TagsOptions } from './mirror/tags.ts';
 import type { Log } from './observe/log.ts';
 import type { Metrics } from './observe/metrics.ts';
@@ -18,14 +22,14 @@ import { lockDirectory } from './store/lock.ts';
 import { Records } from './store/records.ts';
 import { Spools } from './store/spools.ts';
 
-export interface CacheOptions
-  extends Pick<TagsOptions, 'ttlMs' | 'staleIfErrorMs' | 'revalidateTimeoutMs' | 'onStale'> {
+export interface CacheOptions extends Pick<TagsOptions, 'onStale'> {
   readonly dir: string;
   readonly maxSize: Size;
   /** What stays free on the disk. */
   readonly minFree: Size;
   readonly maxFills: number;
   readonly siblings: boolean;
+  readonly tags: TagPolicyOptions;
   readonly metrics: Metrics;
   readonly log: Log;
 }
@@ -92,10 +96,16 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   const fills = new Fills({ ...options, store, spools, records, budget, disk, ...stop });
   opened.defer(() => fills.drained());
   opened.defer(() => stopping.abort());
-  const manifests = new Manifests({ store, records, disk, log, ...stop });
-  const tags = new Tags({ ...options, records, manifests, disk, ...stop });
-  const siblings = options.siblings ? new Siblings() : undefined;
-  const mirror = new Mirror({ store, records, manifests, tags, fills, disk, siblings, log });
+  const policy = new TagPolicy(options.tags);
+  const absences = new Absences(policy);
+  const manifests = new Manifests({ store, records, disk, absences, log, ...stop });
+  const tags = new Tags({ records, manifests, disk, absences, policy, onStale: options.onStale, ...stop });
+  const mirror = new Mirror({
+    ...{ store, records, manifests, tags, fills, disk, absences, log },
+    referrers: new Referrers({ records, manifests, tags, policy, ...stop }),
+    completeness: new Completeness({ records, disk, manifests, policy, ...stop }),
+    siblings: options.siblings ? new Siblings() : undefined,
+  });
 
   const parts = opened.move();
   return {

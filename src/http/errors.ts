@@ -36,6 +36,9 @@ const answerOfFailure: Record<UpstreamFailure, readonly [number, OciErrorCode | 
   unauthorized: [404, 'unknown'],
   failing: [502, 'UNAVAILABLE'],
   protocol: [502, 'UNAVAILABLE'],
+  login: [503, 'UNAVAILABLE'],
+  away: [503, 'UNAVAILABLE'],
+  offline: [503, 'UNAVAILABLE'],
 };
 
 function unknownCode(kind: PullTarget['kind'] | undefined): OciErrorCode {

@@ -30,20 +30,16 @@ export async function sendTags(
 
 export async function sendReferrers(
   exchange: Exchange,
+  mirror: Mirror,
   source: Source,
   digest: Digest,
   path: PullPath,
 ): Promise<Response> {
-  const artifactType = path.query.get('artifactType') ?? undefined;
-  const { upstream, repository } = source;
+  const artifactType = path.query.get('artifactType') || undefined;
   const index = await beforeAnswer(exchange, source, (signal) =>
-    upstream.fetchReferrers(repository.path, digest, artifactType, signal),
+    mirror.listReferrers(source, digest, artifactType, signal),
   );
-  // 404 here says "no referrers API", and clients go on to the tag schema by themselves.
-  if (!index)
-    throw new OciError('MANIFEST_UNKNOWN', `${upstream.name} tells no referrers of ${digest}; the referrers tag may`);
-  if (artifactType !== undefined && isFiltered(index, artifactType))
-    exchange.header('oci-filters-applied', 'artifactType');
+  if (artifactType !== undefined) exchange.header('oci-filters-applied', 'artifactType');
   return exchange.body(index as Uint8Array<ArrayBuffer>, 200, { 'content-type': mediaTypes.ociIndex });
 }
 
@@ -71,13 +67,4 @@ function nextLink(exchange: Exchange, { query }: PullPath, n: number, last: stri
   next.set('last', last);
   const path = (exchange.env.incoming.url ?? '').split('?', 1)[0];
   return `<${path}?${next}>; rel="next"`;
-}
-
-function isFiltered(index: Uint8Array, artifactType: string): boolean {
-  try {
-    const { manifests } = JSON.parse(Buffer.from(index).toString()) as { manifests: { artifactType?: unknown }[] };
-    return manifests.every((manifest) => manifest.artifactType === artifactType);
-  } catch {
-    return false;
-  }
 }

@@ -49,7 +49,7 @@ export function registryApi({ mirror, upstreams, metrics, log }: RegistryApiOpti
     if (target.kind === 'manifest') return sendManifest(exchange, { mirror, metrics }, source, target.reference);
     if (target.kind === 'blob') return sendBlob(exchange, { mirror, metrics }, source, target.digest);
     if (target.kind === 'tags') return sendTags(exchange, mirror, source, target.name, path);
-    return sendReferrers(exchange, source, target.digest, path);
+    return sendReferrers(exchange, mirror, source, target.digest, path);
   }
 
   api.notFound((exchange) => exchange.text('There is nothing here; the registry API is under /v2/.\n', 404));

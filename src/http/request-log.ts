@@ -53,7 +53,7 @@ function describe(exchange: Exchange) {
   return {
     kind: target?.kind ?? 'other',
     outcome: exchange.get('outcome') ?? 'none',
-    upstream: source?.upstream.name ?? 'none',
+    upstream: source?.upstream.label ?? 'none',
     subject: {
       ...(source && { repository: formatRepository(source.repository) }),
       ...(target?.kind === 'manifest' && { reference: formatReference(target.reference) }),

@@ -21,6 +21,8 @@ export interface FillOptions extends FirstQuestion {
   readonly budget: Pick<Budget, 'reserve'>;
   readonly disk: Pick<Disk, 'report'>;
   readonly slots: Slots;
+  /** Requests at once that it may have now, while somebody waits for it. */
+  readonly lanes: () => number;
   /** Whether a fill that nobody waits for may begin now. */
   readonly maySpare: () => boolean;
   readonly stopping: AbortSignal;
@@ -141,7 +143,7 @@ export class Fill {
     spool: Spool,
     { reservation, claimed, open }: { reservation: Reservation; claimed: number; open(spool: Spool | undefined): void },
   ): Promise<void> {
-    const { source, spools, records, disk, isPlain, onSettled, onResume, onRecovered } = this.#options;
+    const { source, spools, records, disk, isPlain, lanes, onSettled, onResume, onRecovered } = this.#options;
     try {
       linkBlob(records, source.repository, spool.digest, spool.size);
       void spool.recovered.then((bytes) => {
@@ -155,7 +157,7 @@ export class Fill {
         source,
         spool,
         first,
-        parallel: () => (this.#isWanted && !isPlain ? source.upstream.parallel : 1),
+        parallel: () => (this.#isWanted && !isPlain ? lanes() : 1),
         signal: this.#signal,
         onResume,
         onWrote: (bytes) => reservation.wrote(bytes),

@@ -63,7 +63,7 @@ export class Fills {
   /** For a blob that nobody waits for yet, if any connection can be spared; under the conditions of `start`. */
   startSibling(source: Source, digest: Digest, size: number): void {
     const waiting = [...this.#running.values()].filter((fill) => !fill.isWanted && !fill.hasSlot).length;
-    if (mostSpared(source) === 0 || waiting >= mostWaiting) return;
+    if (mostSpared(source) === 0 || waiting >= mostWaiting || !source.upstream.mayAsk('blob')) return;
     this.#start(source, digest, { size, from: 0, isWanted: false, isPlain: false });
   }
 
@@ -101,12 +101,14 @@ export class Fills {
       ...wish,
       ...this.reports(source, digest),
       slots: this.#slots,
+      lanes: () => this.#lanes(source),
       maySpare: () => this.#spared(source) < mostSpared(source),
       source,
       digest,
       onSettled: (failure) => {
         if (this.#running.get(digest) !== fill) return;
         this.#running.delete(digest);
+        if (failure instanceof DigestMismatchError) source.upstream.distrust(digest);
         // Once more from nothing, for those who come now; the next failure is the last.
         if (failure instanceof DigestMismatchError && !wish.isPlain)
           this.#start(source, digest, { ...wish, isWanted: fill.isWanted, isPlain: true });
@@ -127,6 +129,14 @@ export class Fills {
   #makeRoom(): void {
     if (this.#slots.free > 0) return;
     [...this.#running.values()].findLast((fill) => fill.canYield)?.yield();
+  }
+
+  /** The connections to an upstream are shared evenly: the first of many fills must not keep the last from beginning. */
+  #lanes({ upstream }: Source): number {
+    const fills = [...this.#running.values()].filter(
+      (fill) => fill.isWanted && fill.hasSlot && fill.source.upstream === upstream,
+    );
+    return Math.max(1, Math.min(upstream.parallel, Math.floor(upstream.transfers / Math.max(1, fills.length))));
   }
 
   /** Fills from the upstream that nobody waits for. */

@@ -3,13 +3,13 @@ import type { Log } from '../observe/log.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import { type Manifest, type ManifestChildren, manifestChildren } from '../oci/manifest.ts';
-import type { Reference } from '../oci/reference.ts';
 import { formatRepository, type Repository } from '../oci/repository.ts';
 import type { BlobStore } from '../store/blob-store.ts';
 import type { Disk } from '../store/disk.ts';
 import type { Records } from '../store/records.ts';
 import { UpstreamError } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
+import type { Absences } from './absences.ts';
 import type { Outcome } from './outcome.ts';
 import { SingleFlight } from './single-flight.ts';
 
@@ -22,6 +22,7 @@ export interface ManifestsOptions {
   readonly store: BlobStore;
   readonly records: Records;
   readonly disk: Pick<Disk, 'report'>;
+  readonly absences: Absences;
   readonly log: Log;
   /** Ends every request to an upstream when the mirror stops. */
   readonly stopping: AbortSignal;
@@ -29,7 +30,7 @@ export interface ManifestsOptions {
 
 export class Manifests {
   readonly #options: ManifestsOptions;
-  readonly #fetches = new SingleFlight<Manifest | undefined>();
+  readonly #asking = new SingleFlight<ManifestAnswer | undefined>();
 
   constructor(options: ManifestsOptions) {
     this.#options = options;
@@ -39,19 +40,29 @@ export class Manifests {
   async get(source: Source, digest: Digest, signal: AbortSignal): Promise<ManifestAnswer | undefined> {
     const stored = await this.stored(digest);
     if (stored && this.#options.records.link(source.repository, digest)) return { manifest: stored, outcome: 'hit' };
-    if (stored) return this.#confirm(source, stored, signal);
-    const key = `${formatRepository(source.repository)}@${digest}`;
-    const { value, joined } = await this.#fetches.do(key, signal, (bound) => this.fetch(source, { digest }, bound));
-    return value && { manifest: value, outcome: joined ? 'joined' : 'miss' };
+    if (this.#options.absences.has(source.repository, { digest })) return undefined;
+    return this.ask(source, digest, stored, signal);
   }
 
-  /** Fetches and stores, whatever the cache holds. */
-  async fetch(source: Source, reference: Reference, bound: AbortSignal): Promise<Manifest | undefined> {
-    const { upstream, repository } = source;
-    const signal = AbortSignal.any([this.#options.stopping, bound]);
-    const manifest = await upstream.fetchManifest(repository.path, reference, signal);
-    if (manifest) await this.store(repository, manifest);
-    return manifest;
+  /**
+   * Asks the upstream, once for all who want the same, and stores what it gives. `stored` is here for another repository:
+   * this one's upstream has only to say that it is here too.
+   */
+  async ask(
+    source: Source,
+    digest: Digest,
+    stored: Manifest | undefined,
+    signal: AbortSignal,
+  ): Promise<ManifestAnswer | undefined> {
+    const key = `${formatRepository(source.repository)}@${digest}`;
+    const { value, joined } = await this.#asking.do(key, signal, async (bound) => {
+      const patience = AbortSignal.any([this.#options.stopping, bound]);
+      const answer = stored ? await confirm(source, stored, patience) : await fetch(source, digest, patience);
+      if (answer) await this.store(source.repository, answer.manifest);
+      else this.#options.absences.add(source.repository, { digest });
+      return answer;
+    });
+    return value && joined && value.outcome === 'miss' ? { ...value, outcome: 'joined' } : value;
   }
 
   /**
@@ -59,15 +70,20 @@ export class Manifests {
    * not take is answered all the same. Throws `UpstreamError` and does neither when they are not what their type says.
    */
   async store(repository: Repository, manifest: Manifest): Promise<void> {
-    const { store, records, disk } = this.#options;
+    const { store, records, disk, absences } = this.#options;
     const { digest } = manifest.descriptor;
-    const children = usableChildren(repository, manifest);
+    const { manifests, blobs, subject } = usableChildren(repository, manifest);
+    absences.delete(repository, { digest });
+    // Somebody may have asked before it was all pushed.
+    for (const child of manifests) absences.delete(repository, { digest: child.digest });
+    for (const child of blobs) absences.delete(repository, { blob: child.digest });
     try {
       if (records.blob(digest)?.mediaType === undefined) {
         await store.put(digest, manifest.bytes);
         await this.#keep(manifest.descriptor);
       }
-      records.addLinks(repository, [manifest.descriptor, ...children.manifests, ...children.blobs]);
+      records.addLinks(repository, [manifest.descriptor, ...manifests, ...blobs]);
+      if (subject) records.addReferrer(repository, subject, digest);
     } catch (error) {
       if (!disk.report(error)) throw error;
     }
@@ -97,16 +113,24 @@ export class Manifests {
       throw error;
     }
   }
+}
 
-  /** Stored for another repository: this one's upstream must say that it is here too. */
-  async #confirm(source: Source, stored: Manifest, signal: AbortSignal): Promise<ManifestAnswer | undefined> {
-    const { upstream, repository } = source;
-    const reference = { digest: stored.descriptor.digest };
-    const confirmed = await upstream.resolve(repository.path, reference, signal);
-    if (!confirmed) return undefined;
-    await this.store(repository, stored);
-    return { manifest: stored, outcome: 'revalidated' };
-  }
+async function confirm(
+  { upstream, repository }: Source,
+  manifest: Manifest,
+  signal: AbortSignal,
+): Promise<ManifestAnswer | undefined> {
+  const confirmed = await upstream.resolve(repository.path, { digest: manifest.descriptor.digest }, signal);
+  return confirmed && { manifest, outcome: 'revalidated' };
+}
+
+async function fetch(
+  { upstream, repository }: Source,
+  digest: Digest,
+  signal: AbortSignal,
+): Promise<ManifestAnswer | undefined> {
+  const manifest = await upstream.fetchManifest(repository.path, { digest }, signal);
+  return manifest && { manifest, outcome: 'miss' };
 }
 
 function usableChildren(repository: Repository, { bytes, descriptor }: Manifest): ManifestChildren {

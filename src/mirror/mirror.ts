@@ -10,8 +10,10 @@ import type { Disk } from '../store/disk.ts';
 import type { Records } from '../store/records.ts';
 import type { Spool } from '../store/spool.ts';
 import { abandonable } from '../upstream/abandonable.ts';
-import { isUpstreamFault, type TagPage, type TagQuery } from '../upstream/upstream.ts';
+import type { TagPage, TagQuery } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
+import type { Absences } from './absences.ts';
+import type { Completeness } from './completeness.ts';
 import type { Fill } from './fill.ts';
 import { isForTheDisk } from './fill-failure.ts';
 import type { Fills } from './fills.ts';
@@ -19,6 +21,7 @@ import { isManifestHere, linkBlob, tryToRemember } from './links.ts';
 import type { ManifestAnswer, Manifests } from './manifests.ts';
 import type { Outcome } from './outcome.ts';
 import { openPastDisk, SpooledContent } from './past-disk.ts';
+import type { Referrers } from './referrers.ts';
 import type { Siblings } from './siblings.ts';
 import type { Tags } from './tags.ts';
 
@@ -39,6 +42,9 @@ export interface MirrorOptions {
   readonly manifests: Manifests;
   readonly tags: Tags;
   readonly fills: Fills;
+  readonly referrers: Referrers;
+  readonly absences: Absences;
+  readonly completeness: Pick<Completeness, 'holds'>;
   readonly disk: Pick<Disk, 'problem' | 'report'>;
   /** `undefined`: blobs are fetched as they are asked for. */
   readonly siblings: Siblings | undefined;
@@ -54,26 +60,31 @@ export class Mirror {
   }
 
   async getManifest(source: Source, reference: Reference, signal: AbortSignal): Promise<ManifestAnswer | undefined> {
-    const { tags, manifests, siblings } = this.#options;
+    const { tags, manifests, siblings, completeness } = this.#options;
     const answer =
       'tag' in reference
         ? await tags.get(source, reference.tag, signal)
         : await manifests.get(source, reference.digest, signal);
-    if (answer) siblings?.remember(source.repository, answer.manifest);
+    if (!answer) return undefined;
+    // What the upstream has just given or confirmed, it has; what comes from here alone may be here in part.
+    const isFromHere = answer.outcome === 'hit' || answer.outcome === 'stale';
+    if (isFromHere && !(await completeness.holds(source, answer.manifest, signal))) return undefined;
+    siblings?.remember(source.repository, answer.manifest);
     return answer;
   }
 
-  /** From the upstream; from the cache, which may know fewer, when the upstream cannot be asked. */
-  async listTags({ upstream, repository }: Source, page: TagQuery, signal: AbortSignal): Promise<TagPage | undefined> {
-    try {
-      return await upstream.listTags(repository.path, page, signal);
-    } catch (error) {
-      if (!isUpstreamFault(error)) throw error;
-      const tags = this.#options.records.tags(repository, page.n + 1, page.last);
-      if (tags.length === 0) throw error;
-      const shown = tags.slice(0, page.n);
-      return { tags: shown, last: tags.length > page.n ? shown.at(-1) : undefined };
-    }
+  listTags(source: Source, page: TagQuery, signal: AbortSignal): Promise<TagPage | undefined> {
+    return this.#options.tags.list(source, page, signal);
+  }
+
+  /** An image index; of that type only, if one is given. */
+  listReferrers(
+    source: Source,
+    digest: Digest,
+    artifactType: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
+    return this.#options.referrers.list(source, digest, artifactType, signal);
   }
 
   /** What is cached, as `registry/path`, in lexical order. */
@@ -91,7 +102,7 @@ export class Mirror {
     signal: AbortSignal,
     wanted: WantedRange = wantedRange(undefined),
   ): Promise<BlobAnswer | undefined> {
-    const { records, store, fills, disk } = this.#options;
+    const { records, store, fills, disk, absences } = this.#options;
     const { repository } = source;
     if (isManifestHere(records, repository, digest)) return undefined;
     // The upstream's word counts even where it cannot be written down.
@@ -102,11 +113,12 @@ export class Mirror {
       const stored = record?.proven ? record : undefined;
       const running = fills.find(digest);
       if (!stored && !running) {
+        if (absences.has(repository, { blob: digest })) return undefined;
         if (disk.problem !== undefined) return this.#pass(source, digest, wanted, signal);
         const size = records.link(repository, digest)?.size;
         const fill = fills.start(source, digest, { size, from: wanted.start });
         this.#startSiblings(source, digest);
-        const spool = await this.#opened(fill, signal);
+        const spool = await this.#opened(fill, digest, signal);
         if (spool === 'no room') return this.#pass(source, digest, wanted, signal);
         if (!spool) return undefined;
         const content = spool.read();
@@ -126,7 +138,7 @@ export class Mirror {
         this.#startSiblings(source, digest);
         const isOurs = isSame(running.source.repository, repository);
         // What another repository's upstream says, a refusal or nothing, is no answer to this one.
-        const spool = await this.#opened(running, signal).catch((error: unknown) => {
+        const spool = await this.#opened(running, digest, signal).catch((error: unknown) => {
           if (isOurs || signal.aborted) throw error;
           return undefined;
         });
@@ -163,14 +175,18 @@ export class Mirror {
   }
 
   async #prove({ upstream, repository }: Source, digest: Digest, signal: AbortSignal): Promise<number | undefined> {
+    if (this.#options.absences.has(repository, { blob: digest })) return undefined;
     const size = await upstream.proveBlob(repository.path, digest, signal);
+    this.#note(repository, digest, size !== undefined);
     if (size !== undefined) this.#link(repository, digest, size);
     return size;
   }
 
-  async #opened(fill: Fill, signal: AbortSignal): Promise<Spool | 'no room' | undefined> {
+  async #opened(fill: Fill, digest: Digest, signal: AbortSignal): Promise<Spool | 'no room' | undefined> {
     try {
-      return await abandonable(fill.opened, signal);
+      const spool = await abandonable(fill.opened, signal);
+      this.#note(fill.source.repository, digest, spool !== undefined);
+      return spool;
     } catch (error) {
       if (isForTheDisk(error)) return 'no room';
       throw error;
@@ -190,6 +206,7 @@ export class Mirror {
   ): Promise<BlobAnswer | undefined> {
     const { onResume } = this.#options.fills.reports(source, digest);
     const content = await openPastDisk({ source, digest, wanted, onResume }, signal);
+    this.#note(source.repository, digest, content !== undefined);
     if (content) this.#link(source.repository, digest, content.size);
     return content && { content, outcome: 'miss' };
   }
@@ -201,6 +218,13 @@ export class Mirror {
     for (const sibling of siblings?.take(source.repository, digest) ?? [])
       if (!records.blob(sibling.digest) && !fills.find(sibling.digest))
         fills.startSibling(source, sibling.digest, sibling.size);
+  }
+
+  /** The repository's upstream gave the blob, or proved that there is none. */
+  #note(repository: Repository, blob: Digest, isThere: boolean): void {
+    const { absences } = this.#options;
+    if (isThere) absences.delete(repository, { blob });
+    else absences.add(repository, { blob });
   }
 
   #link(repository: Repository, digest: Digest, size: number): void {

@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Digest } from '../oci/digest.ts';
 import { type BlobTransfer, isUpstreamFault, type Part, UpstreamError } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
+import { Attempts } from './attempts.ts';
 
 export interface PartRequest extends Part {
   readonly source: Source;
@@ -23,19 +24,12 @@ export interface Piece {
   readonly bytes: Uint8Array;
 }
 
-/** Attempts in a row without a new byte; with the pauses between them, some seconds. */
-const maxFruitless = 5;
-/** Attempts in a row that brought less than is worth the asking. */
-const maxMeagre = 50;
-const backoffMs = 200;
-/** Less than this is progress, but no reason to ask again at once, nor for ever. */
-const worthwhileBytes = 64 * 1024;
-
 /** In order, without a gap or a byte twice, exactly the part, unless `onWhole` ends it. Throws the first failure that another attempt cannot mend. */
 export async function* receivePart(request: PartRequest): AsyncGenerator<Piece> {
   const { end, signal, onResume, onWhole } = request;
   let { start: position, first: response } = request;
-  for (let [fruitless, meagre] = [0, 0]; ; ) {
+  const attempts = new Attempts();
+  for (;;) {
     const before = position;
     try {
       response ??= await ask(request, position);
@@ -48,12 +42,10 @@ export async function* receivePart(request: PartRequest): AsyncGenerator<Piece> 
       throw new UpstreamError('unreachable', `the transfer broke off at byte ${position} of ${request.digest}`);
     } catch (error) {
       if (position >= end && isUpstreamFault(error)) return;
-      const gained = position - before;
-      fruitless = gained > 0 ? 0 : fruitless + 1;
-      meagre = gained >= worthwhileBytes ? 0 : meagre + 1;
-      if (signal.aborted || fruitless >= maxFruitless || meagre >= maxMeagre || !canResume(error)) throw error;
+      const pauseMs = attempts.pauseMs(position - before, error);
+      if (signal.aborted || pauseMs === undefined) throw error;
       onResume?.(position, error);
-      if (gained < worthwhileBytes) await backOff(fruitless, signal);
+      if (pauseMs > 0) await pause(pauseMs, undefined, { signal }).catch(() => signal.throwIfAborted());
     }
     response = undefined;
   }
@@ -93,14 +85,4 @@ async function* pieces(
     // A body that ends here is read to its end, so that its connection can be used again.
     if (at >= end && last !== end) return;
   }
-}
-
-/** 200 ms, twice that each time, less up to a half by chance: many fills that broke together do not come back together. */
-async function backOff(fruitless: number, signal: AbortSignal): Promise<void> {
-  const longest = backoffMs * 2 ** Math.max(0, fruitless - 1);
-  await pause(longest * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => signal.throwIfAborted());
-}
-
-function canResume(error: unknown): boolean {
-  return error instanceof UpstreamError && ['unreachable', 'timeout', 'failing', 'limited'].includes(error.failure);
 }

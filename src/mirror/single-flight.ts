@@ -2,7 +2,7 @@
 import { abandonable } from '../upstream/abandonable.ts';
 
 export class SingleFlight<T> {
-  readonly #running = new Map<string, Promise<T>>();
+  readonly #running = new Map<string, { readonly result: Promise<T>; readonly startedAt: number }>();
   readonly #longestMs: number;
 
   /** By default a token, a HEAD and a GET fit in, each with its redirects. */
@@ -20,14 +20,20 @@ export class SingleFlight<T> {
     work: (bound: AbortSignal) => Promise<T>,
   ): Promise<{ value: T; joined: boolean }> {
     const running = this.#running.get(key);
-    const flight = running ?? this.#start(key, work);
+    const flight = running?.result ?? this.#start(key, work);
     return { value: await abandonable(flight, signal), joined: running !== undefined };
   }
 
+  /** How long the work has been running; 0 when it is not. */
+  ageMs(key: string): number {
+    const running = this.#running.get(key);
+    return running ? performance.now() - running.startedAt : 0;
+  }
+
   #start(key: string, work: (bound: AbortSignal) => Promise<T>): Promise<T> {
-    const flight = work(AbortSignal.timeout(this.#longestMs)).finally(() => this.#running.delete(key));
-    flight.catch(() => {}); // whoever still waits hears of it
-    this.#running.set(key, flight);
-    return flight;
+    const result = work(AbortSignal.timeout(this.#longestMs)).finally(() => this.#running.delete(key));
+    result.catch(() => {}); // whoever still waits hears of it
+    this.#running.set(key, { result, startedAt: performance.now() });
+    return result;
   }
 }

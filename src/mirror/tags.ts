@@ -1,24 +1,24 @@
 // What a tag means: remembered for a while, confirmed by HEAD after that, and believed longer while nobody can be asked.
+import type { Manifest } from '../oci/manifest.ts';
 import { formatRepository } from '../oci/repository.ts';
 import type { Disk } from '../store/disk.ts';
 import type { Records, TagRecord } from '../store/records.ts';
-import { isUpstreamFault, type Resolution } from '../upstream/upstream.ts';
+import { abandonable } from '../upstream/abandonable.ts';
+import { isUpstreamFault, type Resolution, type TagPage, type TagQuery, UpstreamError } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
+import type { Absences } from './absences.ts';
 import { tryToRemember } from './links.ts';
 import type { ManifestAnswer, Manifests } from './manifests.ts';
 import { SingleFlight } from './single-flight.ts';
+import type { TagPolicy } from './tag-policy.ts';
 
 export interface TagsOptions {
   readonly records: Records;
   readonly disk: Pick<Disk, 'report'>;
   readonly manifests: Manifests;
+  readonly absences: Absences;
+  readonly policy: TagPolicy;
   readonly stopping: AbortSignal;
-  /** How long a tag is believed without a question. */
-  readonly ttlMs: number;
-  /** How long after its last confirmation a tag may stand in for a failing upstream. */
-  readonly staleIfErrorMs: number;
-  /** How long a cached tag waits for its confirmation before the old answer goes out. */
-  readonly revalidateTimeoutMs: number;
   /** Told of every stale answer. */
   readonly onStale: (source: Source, tag: string, reason: unknown) => void;
 }
@@ -38,27 +38,82 @@ export class Tags {
 
   /** `undefined` when the upstream proved that there is no such tag. */
   async get(source: Source, tag: string, signal: AbortSignal): Promise<ManifestAnswer | undefined> {
+    const { policy, absences } = this.#options;
+    const { repository, upstream } = source;
     const cached = await this.#cached(source, tag);
-    if (cached && isWithin(cached.record, this.#options.ttlMs)) return cached.answer;
-    const canStandIn = cached !== undefined && isWithin(cached.record, this.#options.staleIfErrorMs);
-    if (!canStandIn) return this.#ask(source, tag, cached, signal);
-    const patience = AbortSignal.any([signal, AbortSignal.timeout(this.#options.revalidateTimeoutMs)]);
+    if (!cached && absences.has(repository, { tag })) return undefined;
+    if (!cached) return this.#ask(source, tag, undefined, signal);
+
+    const times = policy.times(repository, tag);
+    const overdueMs = ageOf(cached.record) - times.ttlMs * upstream.thrift;
+    if (overdueMs < 0) return cached.answer;
+    if (overdueMs < times.staleWhileRevalidateMs) {
+      // Who pulls next hears of it, should it fail for longer.
+      void this.#ask(source, tag, cached, signal).catch(() => {});
+      return cached.answer;
+    }
+    if (overdueMs >= times.staleIfErrorMs) return this.#ask(source, tag, cached, signal);
+    return this.#confirmed(source, tag, cached, signal);
+  }
+
+  /** What the tag meant last, however old, if its manifest is still here. Asks nobody. */
+  async last(source: Source, tag: string): Promise<Manifest | undefined> {
+    return (await this.#cached(source, tag))?.answer.manifest;
+  }
+
+  /** From the upstream; from the cache, which may know fewer, when the upstream cannot be asked, or not in time. */
+  async list({ upstream, repository }: Source, page: TagQuery, signal: AbortSignal): Promise<TagPage | undefined> {
+    const { records, policy } = this.#options;
+    const tags = records.tags(repository, page.n + 1, page.last);
+    const patience = tags.length > 0 ? within(policy.usual.revalidateTimeoutMs, signal) : signal;
     try {
-      return await this.#ask(source, tag, cached, patience);
+      return await abandonable(upstream.listTags(repository.path, page, signal), patience);
     } catch (error) {
-      signal.throwIfAborted();
+      if (!isUpstreamFault(error) || tags.length === 0) throw error;
+      const shown = tags.slice(0, page.n);
+      return { tags: shown, last: tags.length > page.n ? shown.at(-1) : undefined };
+    }
+  }
+
+  /** Nobody waits longer than `revalidateTimeout` for a revalidation, nor for one that somebody else has waited for. */
+  async #confirmed(
+    source: Source,
+    tag: string,
+    cached: Cached,
+    signal: AbortSignal,
+  ): Promise<ManifestAnswer | undefined> {
+    const { policy, onStale } = this.#options;
+    const { revalidateTimeoutMs } = policy.times(source.repository, tag);
+    const leftMs = Math.max(0, Math.ceil(revalidateTimeoutMs - this.#asking.ageMs(keyOf(source, tag))));
+    try {
+      return await this.#ask(source, tag, cached, within(leftMs, signal));
+    } catch (error) {
       if (!isUpstreamFault(error)) throw error;
-      this.#options.onStale(source, tag, error);
+      onStale(source, tag, error);
       return { ...cached.answer, outcome: 'stale' };
     }
   }
 
   /** The tag with its manifest, both still here. The record alone is worth nothing to a client. */
-  async #cached({ repository }: Source, tag: string): Promise<Cached | undefined> {
+  async #cached(source: Source, tag: string): Promise<Cached | undefined> {
     const { records, manifests } = this.#options;
-    const record = records.tag(repository, tag);
+    const record = this.#believable(source, tag, records.tag(source.repository, tag));
     const manifest = record && (await manifests.stored(record.digest));
     return manifest && { record, answer: { manifest, outcome: 'hit' } };
+  }
+
+  /**
+   * A record from the future: the clock jumped back. It is not believed, so that a jump makes no tag eternal, and begins
+   * to be stale now, so that it can stand in for an upstream as long as any other.
+   */
+  #believable({ repository, upstream }: Source, tag: string, record: TagRecord | undefined): TagRecord | undefined {
+    const { records, disk, policy } = this.#options;
+    if (!record || ageOf(record) >= 0) return record;
+    const ttlMs = policy.times(repository, tag).ttlMs * upstream.thrift;
+    if (ttlMs === Number.POSITIVE_INFINITY) return record;
+    const dated = { ...record, checkedAt: Date.now() - Math.ceil(ttlMs) };
+    tryToRemember(disk, () => records.putTag(repository, tag, dated));
+    return dated;
   }
 
   async #ask(
@@ -67,8 +122,7 @@ export class Tags {
     cached: Cached | undefined,
     signal: AbortSignal,
   ): Promise<ManifestAnswer | undefined> {
-    const key = `${formatRepository(source.repository)}:${tag}`;
-    const { value, joined } = await this.#asking.do(key, signal, (bound) =>
+    const { value, joined } = await this.#asking.do(keyOf(source, tag), signal, (bound) =>
       this.#revalidate(source, tag, { cached, bound }),
     );
     return value && joined && value.outcome === 'miss' ? { ...value, outcome: 'joined' } : value;
@@ -83,10 +137,12 @@ export class Tags {
     tag: string,
     { cached, bound }: { cached: Cached | undefined; bound: AbortSignal },
   ): Promise<ManifestAnswer | undefined> {
-    const { records, disk, stopping } = this.#options;
+    const { records, disk, absences, stopping } = this.#options;
     const { upstream, repository } = source;
     const resolution = await upstream.resolve(repository.path, { tag }, AbortSignal.any([stopping, bound]));
     const answer = resolution && (await this.#bring(source, resolution, { cached, bound }));
+    if (answer) absences.delete(repository, { tag });
+    else absences.add(repository, { tag });
     tryToRemember(disk, () => {
       if (answer) records.putTag(repository, tag, { digest: answer.manifest.descriptor.digest, checkedAt: Date.now() });
       else records.deleteTag(repository, tag);
@@ -111,13 +167,22 @@ export class Tags {
       await manifests.store(source.repository, stored);
       return { manifest: stored, outcome: 'revalidated' };
     }
-    const manifest = await manifests.fetch(source, { digest }, bound);
-    return manifest && { manifest, outcome: 'miss' };
+    const answer = await manifests.ask(source, digest, undefined, bound);
+    if (answer) return answer;
+    // That the tag is gone is proven by its own 404 alone.
+    const { name } = source.upstream;
+    throw new UpstreamError('protocol', `upstream ${name} says that a tag means ${digest}, and has no such manifest`);
   }
 }
 
-/** A record from the future is not believed: a clock that jumped back must not make a tag eternal. */
-function isWithin({ checkedAt }: TagRecord, windowMs: number): boolean {
-  const age = Date.now() - checkedAt;
-  return age >= 0 && age < windowMs;
+function keyOf({ repository }: Source, tag: string): string {
+  return `${formatRepository(repository)}:${tag}`;
+}
+
+function ageOf({ checkedAt }: TagRecord): number {
+  return Date.now() - checkedAt;
+}
+
+function within(ms: number, signal: AbortSignal): AbortSignal {
+  return AbortSignal.any([signal, AbortSignal.timeout(ms)]);
 }

@@ -3,7 +3,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { prepareStatements } from './index-statements.ts';
 import { usesPerPage } from './usage.ts';
 
-export const schemaVersion = 2;
+export const schemaVersion = 3;
 
 /** `Stil` in the header of the file, since version 2. */
 const applicationId = 0x5374696c;
@@ -44,9 +44,23 @@ CREATE TABLE tags (
 ) WITHOUT ROWID;
 `;
 
+/** Since version 3: which manifests name which as their subject. */
+const subjects = `
+CREATE TABLE subjects (
+  repository INTEGER NOT NULL, subject TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (repository, subject, digest)
+) WITHOUT ROWID;
+CREATE INDEX subjects_of_digest ON subjects (digest);
+`;
+
 const indexesOnDigests = `
 CREATE INDEX links_of_digest ON links (digest);
 CREATE INDEX tags_of_digest ON tags (digest);
+`;
+
+const allOfVersion2 = `
+SELECT blobs.id, blobs.media_type, blobs.proven, totals.bytes, usage.times, pins.reference, meta.value, links.size,
+  tags.checked_at, repositories.path
+FROM blobs, totals, usage, pins, meta, links, tags, repositories
 `;
 
 export function versionOf(database: DatabaseSync): number {
@@ -63,7 +77,8 @@ export function isMarkedOurs(database: DatabaseSync): boolean {
 export function hasOurTables(database: DatabaseSync, version: number): boolean {
   try {
     if (version === 1) database.prepare('SELECT digest, size, media_type, stored_at FROM blobs');
-    if (version === 2) prepareStatements(database);
+    if (version === 2) database.prepare(allOfVersion2);
+    if (version === schemaVersion) prepareStatements(database);
   } catch (error) {
     if ((error as { errcode?: number }).errcode === sqlError) return false;
     throw error;
@@ -80,11 +95,12 @@ export function prepareSchema(database: DatabaseSync, version: number): void {
   if (version === schemaVersion) return;
   database.exec('BEGIN IMMEDIATE');
   if (version === 0) database.exec(schemaOfVersion1 + indexesOnDigests + schema);
-  else carryOver(database);
+  if (version === 1) carryOver(database);
+  database.exec(subjects);
   database.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${schemaVersion}; COMMIT`);
 }
 
-/** Version 1 knew when a blob was stored, not when it was used. */
+/** To version 2. Version 1 knew when a blob was stored, not when it was used. */
 function carryOver(database: DatabaseSync): void {
   database.exec(`ALTER TABLE blobs RENAME TO blobs_1; ${indexesOnDigests} ${schema}
     INSERT INTO blobs (id, digest, size, media_type, proven)

@@ -44,6 +44,10 @@ export function prepareStatements(database: DatabaseSync) {
     deleteTag: database.prepare('DELETE FROM tags WHERE repository = ? AND tag = ?'),
     tags: database.prepare('SELECT tag FROM tags WHERE repository = ? AND tag > ? ORDER BY tag LIMIT ?'),
 
+    putSubject: database.prepare('INSERT OR IGNORE INTO subjects (repository, subject, digest) VALUES (?, ?, ?)'),
+    referrers: database.prepare('SELECT digest FROM subjects WHERE repository = ? AND subject = ? LIMIT ?'),
+    deleteSubjects: database.prepare('DELETE FROM subjects WHERE digest = ?'),
+
     pin: database.prepare('INSERT OR IGNORE INTO pins (repository, reference) VALUES (?, ?)'),
     unpin: database.prepare('DELETE FROM pins WHERE repository = ? AND reference = ?'),
     pins: database.prepare(

@@ -40,6 +40,7 @@ export class Records extends RepositoryRecords {
   readonly #index: IndexConnection;
   readonly #usage: UsagePages;
   #renewed = Promise.withResolvers<void>();
+  #losses = 0;
 
   constructor(path: string, { onDamaged, onFault }: RecordsOptions = {}) {
     const index = new IndexConnection(path);
@@ -55,6 +56,7 @@ export class Records extends RepositoryRecords {
       onDamaged &&
         ((why, movedTo) => {
           for (const { reference, ...repository } of salvagePins(movedTo)) this.pin(repository, reference);
+          this.#losses++;
           onDamaged(why, movedTo);
           this.#renewed.resolve();
           this.#renewed = Promise.withResolvers();
@@ -70,6 +72,11 @@ export class Records extends RepositoryRecords {
   /** Resolves the next time that a damaged index is replaced by a new one: nothing on the disk has a record then. */
   get renewed(): Promise<void> {
     return this.#renewed.promise;
+  }
+
+  /** Grows whenever something that rested here may rest here no longer. */
+  get losses(): number {
+    return this.#losses;
   }
 
   get totals(): { bytes: number; blobs: number } {
@@ -104,13 +111,15 @@ export class Records extends RepositoryRecords {
     this.batch(() => this.sql.prove.run(digest));
   }
 
-  /** And which repositories have it, and the tags that mean it. */
+  /** And which repositories have it, the tags that mean it, and what it refers to. */
   deleteBlob(digest: Digest): void {
     this.batch(() => {
       const gone = this.sql.deleteBlob.get(digest) as { id: number } | undefined;
       if (!gone) return;
       this.sql.deleteLinks.run(digest);
       this.sql.deleteTags.run(digest);
+      this.sql.deleteSubjects.run(digest);
+      this.#losses++;
       this.#usage.forget(gone.id);
     });
   }

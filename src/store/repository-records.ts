@@ -86,6 +86,20 @@ export class RepositoryRecords {
     return this.#index.act(() => this.sql.repositories.all(last, limit) as { name: string }[]).map(({ name }) => name);
   }
 
+  /** The repository has a manifest that refers to `subject`. */
+  addReferrer(repository: Repository, subject: Digest, digest: Digest): void {
+    this.#index.batch(() => this.sql.putSubject.run(this.#findOrAdd(repository), subject, digest));
+  }
+
+  /** Of the manifests that rest here, at most `limit`. */
+  referrers(repository: Repository, subject: Digest, limit: number): Digest[] {
+    return this.#index.act(() => {
+      const id = this.#find(repository);
+      if (id === undefined) return [];
+      return (this.sql.referrers.all(id, subject, limit) as { digest: Digest }[]).map(({ digest }) => digest);
+    });
+  }
+
   /** `reference` is a tag or a digest; whether anything of it is here does not matter. */
   pin(repository: Repository, reference: string): void {
     this.#index.batch(() => {

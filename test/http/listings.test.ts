@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { mediaTypes } from '../support/fake-image.ts';
 import { refusals } from '../support/faults.ts';
+import { Gate } from '../support/gate.ts';
 import { contentOf } from '../support/served-content.ts';
 import { type Answer, errorOf, type Scene, scene } from './start-registry.ts';
 
@@ -103,6 +104,16 @@ describe('the tags of a repository', () => {
     expect([json(second), second.headers.link]).toEqual([{ name, tags: ['c'] }, undefined]);
   });
 
+  test('come from the cache when the upstream is slower than revalidateTimeout', async () => {
+    await using at = await scene({ revalidateTimeoutMs: 20 });
+    withTags(at, 'a');
+    await at.ask(`/v2/${name}/manifests/a`);
+    const gate = new Gate();
+    at.upstream.faults.add({ kind: 'tags' }, { holdHeaders: gate });
+    expect(json(await at.ask(`/v2/${name}/tags/list`))).toEqual({ name, tags: ['a'] });
+    gate.open();
+  });
+
   test('are an error while the upstream is away and nothing is cached', async () => {
     await using at = await scene();
     await at.upstream.close();
@@ -148,20 +159,32 @@ describe('referrers', () => {
     });
   });
 
-  test('say that they are filtered only when they are', async () => {
+  test('are filtered by the type that was asked for, and say so, whether or not the upstream did it', async () => {
     const { at, digest } = await withReferrers();
     await using _ = at;
-    const unfiltered = await at.ask(`/v2/${name}/referrers/${digest}?artifactType=application/one`);
+    const filtered = await at.ask(`/v2/${name}/referrers/${digest}?artifactType=application/one`);
     expect(at.upstream.requests[0]?.path).toContain('artifactType=application%2Fone');
-    expect(unfiltered.headers['oci-filters-applied']).toBeUndefined();
+    expect(filtered.headers['oci-filters-applied']).toBe('artifactType');
+    expect(json(filtered)).toMatchObject({ manifests: [{ artifactType: 'application/one' }] });
     const index = {
       schemaVersion: 2,
       mediaType: mediaTypes.ociIndex,
-      manifests: [{ mediaType: mediaTypes.ociManifest, digest, size: 2, artifactType: 'application/one' }],
+      manifests: [{ mediaType: mediaTypes.ociManifest, digest, size: 2, artifactType: 'application/two' }],
     };
-    at.upstream.faults.add({ kind: 'referrers' }, { body: JSON.stringify(index) });
-    const filtered = await at.ask(`/v2/${name}/referrers/${digest}?artifactType=application/one`);
-    expect(filtered.headers['oci-filters-applied']).toBe('artifactType');
+    const body = JSON.stringify(index);
+    at.upstream.faults.add({ kind: 'referrers' }, { body });
+    const byUpstream = await at.ask(`/v2/${name}/referrers/${digest}?artifactType=application/two`);
+    expect(byUpstream.headers['oci-filters-applied']).toBe('artifactType');
+    expect(byUpstream.body.toString()).toBe(body);
+  });
+
+  test.each(['', '?artifactType='])('say nothing of a filter that nobody asked for: %j', async (query) => {
+    const { at, digest } = await withReferrers();
+    await using _ = at;
+    const answer = await at.ask(`/v2/${name}/referrers/${digest}${query}`);
+    expect(answer.headers['oci-filters-applied']).toBeUndefined();
+    expect(json(answer)).toMatchObject({ manifests: [{}, {}] });
+    expect(at.upstream.requests[0]?.path).not.toContain('artifactType');
   });
 
   test('of something nobody refers to are an empty index', async () => {
@@ -174,12 +197,20 @@ describe('referrers', () => {
   test.each([
     ['without the API', { status: 404, body: '404 page not found' }],
     ['with a web page instead', refusals.html],
-  ])('of an upstream %s are 404, and not NAME_UNKNOWN', async (_what, effect) => {
+  ])('of an upstream %s are an empty index where no tag tells of them either', async (_what, effect) => {
     await using at = await scene();
     const { digest } = at.upstream.addImage(name);
     at.upstream.faults.add({ kind: 'referrers' }, effect);
     const answer = await at.ask(`/v2/${name}/referrers/${digest}`);
-    expect([answer.status, errorOf(answer)]).toEqual([404, expect.stringMatching(/^MANIFEST_UNKNOWN/)]);
+    expect([answer.status, answer.headers['content-type']]).toEqual([200, mediaTypes.ociIndex]);
+    expect(json(answer)).toEqual({ schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: [] });
+  });
+
+  test('of an upstream that is away are an error when nothing is known here', async () => {
+    const { at, digest } = await withReferrers();
+    await using _ = at;
+    await at.upstream.close();
+    expect((await at.ask(`/v2/${name}/referrers/${digest}`)).status).toBe(502);
   });
 
   test('of something that is no digest are 400', async () => {

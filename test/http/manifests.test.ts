@@ -1,9 +1,11 @@
 // Manifests over the wire: exact bytes and types, how each answer came about, and HEAD as GET.
 import { describe, expect, test } from 'vitest';
 import { digestOf } from '../../src/oci/digest.ts';
+import { UpstreamError, type UpstreamFailure } from '../../src/upstream/upstream.ts';
+import { altered, patient } from '../mirror/start-mirror.ts';
 import { imageManifest, indexManifest } from '../support/fake-image.ts';
 import { contentOf } from '../support/served-content.ts';
-import { meaningOf, type Scene, scene } from './start-registry.ts';
+import { errorOf, meaningOf, type Scene, scene } from './start-registry.ts';
 
 const name = 'library/app';
 const tagged = `/v2/${name}/manifests/latest`;
@@ -117,5 +119,54 @@ describe('a manifest', () => {
     expect(answer.headers['content-type']).toBe('application/json');
     expect(JSON.parse(answer.body.toString())).toMatchObject({ errors: [{ code, message: expect.any(String) }] });
     expect((await at.ask(`/v2/${name}/manifests/${reference}`, { method: 'HEAD' })).status).toBe(status);
+  });
+});
+
+describe('a manifest whose blobs cannot all be served', () => {
+  const away = (failure: UpstreamFailure) => ({
+    resolve: () => Promise.reject(new UpstreamError(failure, 'not now', { retryAfterMs: 5000 })),
+    mayAsk: () => false,
+  });
+
+  test.each<[UpstreamFailure, string]>([
+    ['away', 'UNAVAILABLE'],
+    ['offline', 'UNAVAILABLE'],
+    ['login', 'UNAVAILABLE'],
+    ['unreachable', 'UNAVAILABLE'],
+    ['timeout', 'UNAVAILABLE'],
+    ['unauthorized', 'UNAVAILABLE'],
+    ['denied', 'UNAVAILABLE'],
+    ['limited', 'TOOMANYREQUESTS'],
+  ])(
+    'is 503 without Retry-After while the upstream is %s, by tag and by digest, for GET and HEAD',
+    async (failure, code) => {
+      const changes = {};
+      await using at = await scene({ wrap: (upstream) => altered(upstream, changes) });
+      const { digest, config } = at.upstream.addImage(name);
+      await at.ask(tagged);
+      Object.assign(changes, away(failure));
+      for (const path of [tagged, `/v2/${name}/manifests/${digest}`]) {
+        const answer = await at.ask(path);
+        expect([answer.status, answer.headers['retry-after']]).toEqual([503, undefined]);
+        expect(errorOf(answer)).toMatch(
+          new RegExp(`^${code}: .*${config.digest} is missing and cannot be fetched: not now`),
+        );
+        expect((await at.ask(path, { method: 'HEAD' })).status).toBe(503);
+      }
+    },
+  );
+
+  test('is 200 again as soon as they can', async () => {
+    await using at = await scene();
+    at.upstream.addImage(name);
+    await at.ask(tagged);
+    const changes = away('offline');
+    const { mirror } = at.registry;
+    const source = mirror.source(name);
+    const offline = { ...source, upstream: altered(source.upstream, changes) };
+    await expect(mirror.mirror.getManifest(offline, { tag: 'latest' }, patient)).rejects.toMatchObject({
+      failure: 'offline',
+    });
+    expect((await at.ask(tagged)).status).toBe(200);
   });
 });

@@ -11,7 +11,7 @@ const digest = `sha256:${hex}`;
 
 /** As the registry does it: parse, then route; routing calls nothing of an upstream. */
 const upstreams = new Upstreams(
-  ['docker.io', 'ghcr.io', 'localhost:5000'].map((name) => ({ name }) as Upstream),
+  ['docker.io', 'ghcr.io', 'localhost:5000'].map((name) => ({ upstream: { name } as Upstream })),
   'docker.io',
 );
 

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { type PartRequest, receivePart } from '../../src/mirror/receive-part.ts';
+import { type Upstream, UpstreamError } from '../../src/upstream/upstream.ts';
 import type { FaultEffect } from '../support/faults.ts';
 import { refusals } from '../support/faults.ts';
 import type { Exchange } from '../support/recorded-server.ts';
@@ -9,7 +10,7 @@ import { generateContent } from '../support/served-content.ts';
 import { upstreamError } from '../upstream/upstream-scene.ts';
 import { pauses } from './no-pauses.ts';
 import { answerRange, type Line, path, type ScriptedUpstream, scriptedUpstream } from './scripted-upstream.ts';
-import { patient } from './start-mirror.ts';
+import { altered, patient } from './start-mirror.ts';
 
 vi.mock('node:timers/promises', () => import('./no-pauses.ts'));
 
@@ -108,7 +109,6 @@ describe('a transfer that', () => {
     ['stalls', { stallAfter: 100_000 }],
     ['is cut short as if that were all', { truncateAfter: 100_000 }],
     ['gets no answer', { hangUp: true }],
-    ['is refused by a limit', refusals.pullLimit],
     ['meets a broken server', refusals.unavailable],
   ])('%s goes on at the first byte that is missing', async (_what, effect) => {
     await using at = await scene(effect);
@@ -116,6 +116,21 @@ describe('a transfer that', () => {
     expect(isTrue(at, await receive(at, { onResume: (position) => resumed.push(position) }))).toBe(true);
     expect(at.ranges()).toEqual([`bytes=0-${size - 1}`, `bytes=${resumed[0]}-${size - 1}`]);
     expect(resumed).toHaveLength(1);
+  });
+
+  test('is refused by a limit waits for as long as it was told to', async () => {
+    await using at = await scene({ truncateAfter: 100_000 });
+    const { upstream, repository } = at.source;
+    let asked = 0;
+    const fetchBlob: Upstream['fetchBlob'] = (...question) => {
+      if (++asked === 2) throw new UpstreamError('limited', 'too many', { retryAfterMs: 3000 });
+      return upstream.fetchBlob(...question);
+    };
+    const source = { repository, upstream: altered(upstream, { fetchBlob }) };
+    expect(isTrue(at, await receive(at, { source }))).toBe(true);
+    expect(at.ranges()).toEqual([`bytes=0-${size - 1}`, `bytes=100000-${size - 1}`]);
+    expect(pauses).toHaveLength(1);
+    expect(pauses[0]).toBeGreaterThanOrEqual(3000);
   });
 
   test('goes on with the whole from an upstream that gives no parts any more skips what it has', async () => {

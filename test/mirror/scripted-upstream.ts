@@ -1,5 +1,6 @@
 // An upstream that answers each request as a script says, and a client of it: for the tests of single transfers.
 import type { Digest } from '../../src/oci/digest.ts';
+import type { Upstream } from '../../src/upstream/upstream.ts';
 import type { Source } from '../../src/upstream/upstreams.ts';
 import { type FakeUpstream, startFakeUpstream } from '../support/fake-upstream.ts';
 import type { FaultEffect } from '../support/faults.ts';
@@ -12,6 +13,21 @@ export const path = 'library/app';
 
 /** What is wrong with one answer; a function sees the exchange before it is answered. */
 export type Line = FaultEffect | ((exchange: Exchange) => void);
+
+/** What an upstream is besides its answers. */
+const healthy: Omit<Upstream, keyof ReturnType<typeof openClient>['client']> = {
+  name: 'registry.test',
+  label: 'registry.test',
+  answerTimeoutMs: 5000,
+  parallel: 4,
+  transfers: 24,
+  mayAsk: () => true,
+  lastAnswerAt: 0,
+  thrift: 1,
+  distrust: () => {},
+  status: () => ({ name: 'registry.test', endpoints: [] }),
+  close: async () => {},
+};
 
 export interface ScriptedUpstream extends AsyncDisposable {
   readonly upstream: FakeUpstream;
@@ -53,7 +69,7 @@ export async function scriptedUpstream({ size, idleTimeoutMs = 30_000, ...option
   const client = openClient({ endpoint: upstream.url, transport: { idleTimeoutMs } });
   const at: ScriptedUpstream = {
     upstream,
-    source: { upstream: client.client, repository: { registry: 'registry.test', path } },
+    source: { upstream: { ...healthy, ...client.client }, repository: { registry: 'registry.test', path } },
     blob,
     digest: digestFor(blob),
     bytes: Buffer.concat([...blob.read(0, size)]),

@@ -5,6 +5,7 @@ import { type FakeUpstream, startFakeUpstream } from '../support/fake-upstream.t
 import { Gate } from '../support/gate.ts';
 import { generateContent, type ServedContent } from '../support/served-content.ts';
 import {
+  altered,
   digestFor,
   filled,
   patient,
@@ -97,6 +98,15 @@ describe('the first layer that is asked for', () => {
     await at.mirror.mirror.statBlob(at.mirror.source(name), digestFor(at.config), patient);
     await at.mirror.stop();
     expect(at.asked()).toEqual([at.config.digest]);
+  });
+
+  test('brings nothing from an upstream that may not be asked now', async () => {
+    await using at = await scene(3, { wrap: (upstream) => altered(upstream, { mayAsk: () => false }) });
+    await at.pullManifest();
+    const [first] = at.layers;
+    await readAll((await at.open(first)).content);
+    await allFilled(at, [...at.layers, at.config]);
+    expect(at.asked()).toEqual([first?.digest]);
   });
 
   test('brings no more at once than there are places', async () => {

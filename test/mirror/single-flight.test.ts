@@ -1,5 +1,5 @@
 // One piece of work a key: who comes while it runs shares its end, and who leaves changes nothing.
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { SingleFlight } from '../../src/mirror/single-flight.ts';
 import { abandonable } from '../../src/upstream/abandonable.ts';
 import { patient } from './start-mirror.ts';
@@ -82,4 +82,15 @@ test('an abandonable wait lets go of its signal when it ends', async () => {
   expect(await abandonable(Promise.resolve('done'), leaving.signal)).toBe('done');
   leaving.abort(new Error('gone'));
   await expect(abandonable(new Promise(() => {}), leaving.signal)).rejects.toThrow('gone');
+});
+
+test('tells for how long the work of a key has been running', async () => {
+  const flights = new SingleFlight<string>();
+  const { end, work } = heldWork();
+  const asked = flights.do('key', patient, work);
+  expect(flights.ageMs('other')).toBe(0);
+  await vi.waitUntil(() => flights.ageMs('key') > 0);
+  end.resolve('done');
+  await asked;
+  expect(flights.ageMs('key')).toBe(0);
 });

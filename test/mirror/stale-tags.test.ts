@@ -1,9 +1,11 @@
 // When the upstream cannot confirm a tag: the old answer for a while, never a record that promises what is not here.
 import { describe, expect, test } from 'vitest';
+import { digestOf } from '../../src/oci/digest.ts';
+import { type Upstream, UpstreamError, type UpstreamFailure } from '../../src/upstream/upstream.ts';
 import { type FakeUpstream, startFakeUpstream } from '../support/fake-upstream.ts';
 import { type FaultEffect, refusals } from '../support/faults.ts';
 import { Gate } from '../support/gate.ts';
-import { aborted, patient, type StartedMirror, type StartMirrorOptions, startMirror } from './start-mirror.ts';
+import { aborted, altered, patient, type StartedMirror, type StartMirrorOptions, startMirror } from './start-mirror.ts';
 
 interface Scene extends AsyncDisposable {
   readonly upstream: FakeUpstream;
@@ -79,19 +81,69 @@ describe('the old answer stands in', () => {
   test('when HEAD tells of a move and the GET is refused: the record stays where it was', async () => {
     await using at = await expired();
     const before = at.record();
-    const moved = at.upstream.addImage('library/app', { layers: ['another layer'] });
+    at.upstream.addImage('library/app', { layers: ['another layer'] });
     const limit = at.upstream.faults.add({ method: 'GET', kind: 'manifest' }, refusals.pullLimit);
     expect(await at.get()).toEqual({ digest: at.digest, outcome: 'stale' });
-    expect(limit.hits).toBe(1);
     expect(at.record()).toEqual(before);
-    limit.remove();
+    // The limit is not tried again while it rests.
+    expect(await at.get()).toEqual({ digest: at.digest, outcome: 'stale' });
+    expect(limit.hits).toBe(1);
+  });
+
+  test('when HEAD tells of a move and the GET fails, until it does not', async () => {
+    await using at = await expired();
+    const before = at.record();
+    const moved = at.upstream.addImage('library/app', { layers: ['another layer'] });
+    const failing = at.upstream.faults.add({ method: 'GET', kind: 'manifest' }, refusals.serverError);
+    expect(await at.get()).toEqual({ digest: at.digest, outcome: 'stale' });
+    expect(at.record()).toEqual(before);
+    failing.remove();
     expect(await at.get()).toEqual({ digest: moved.digest, outcome: 'miss' });
+  });
+
+  test('when HEAD tells of a digest that the upstream does not have: only its own 404 proves that a tag is gone', async () => {
+    await using at = await expired();
+    at.upstream.faults.add({ method: 'HEAD' }, { dockerContentDigest: `sha256:${'0'.repeat(64)}` });
+    const before = at.record();
+    expect(await at.get()).toMatchObject({ digest: at.digest, outcome: 'stale' });
+    expect(at.record()).toEqual(before);
+  });
+
+  test('when HEAD tells of a move to something that is not there', async () => {
+    await using at = await expired({ negativeTtlMs: hour });
+    const before = at.record();
+    const lie = at.upstream.faults.add({ method: 'HEAD' }, { dockerContentDigest: digestOf(Buffer.from('nowhere')) });
+    expect(await at.get()).toEqual({ digest: at.digest, outcome: 'stale' });
+    expect(at.record()).toEqual(before);
+    lie.remove();
+    expect(await at.get()).toEqual({ digest: at.digest, outcome: 'revalidated' });
   });
 
   test('but not past staleIfError', async () => {
     await using at = await expired({ ageMs: 11 * hour });
     await at.upstream.close();
     await expect(at.get()).rejects.toMatchObject({ failure: 'unreachable' });
+  });
+
+  test('however old it is where it may stand in for ever', async () => {
+    await using at = await expired({ ageMs: 1000 * hour, staleIfErrorMs: Number.POSITIVE_INFINITY });
+    await at.upstream.close();
+    expect(await at.get()).toEqual({ digest: at.digest, outcome: 'stale' });
+  });
+
+  test('as long as a rule for the tag says, and no longer', async () => {
+    const rules = [{ match: 'docker.io/library/*:latest', staleIfErrorMs: 0 }];
+    await using at = await expired({ rules });
+    await at.upstream.close();
+    await expect(at.get()).rejects.toMatchObject({ failure: 'unreachable' });
+  });
+
+  test('when the client’s own time is over before revalidateTimeout', async () => {
+    await using at = await expired();
+    const gate = new Gate();
+    at.upstream.faults.add({ method: 'HEAD' }, { holdHeaders: gate });
+    expect(await at.get(AbortSignal.timeout(20))).toEqual({ digest: at.digest, outcome: 'stale' });
+    gate.open();
   });
 
   test('but not for a client that has left', async () => {
@@ -105,6 +157,32 @@ describe('the old answer stands in', () => {
     await expect(asked).rejects.toThrow('gone');
     gate.open();
     expect(at.mirror.logLines).toEqual([]);
+  });
+});
+
+describe('an upstream that says at once that it cannot be asked', () => {
+  test.each<UpstreamFailure>(['away', 'limited', 'offline', 'login'])('(%s) costs no waiting', async (failure) => {
+    const resolve = () => Promise.reject(new UpstreamError(failure, 'not now'));
+    const changes: { resolve?: Upstream['resolve'] } = {};
+    await using at = await expired({ wrap: (upstream) => altered(upstream, changes) });
+    changes.resolve = resolve;
+    expect(await at.get()).toEqual({ digest: at.digest, outcome: 'stale' });
+    expect(at.upstream.count({ method: 'HEAD' })).toBe(1);
+  });
+});
+
+describe('an answer that is "missing or private", not "missing",', () => {
+  test.each<[string, FaultEffect]>([
+    ['401', refusals.unauthorized],
+    ['403', refusals.denied],
+  ])('(%s) leaves the old one standing, inside its window only', async (_what, effect) => {
+    await using at = await expired();
+    at.upstream.faults.add({ kind: 'manifest' }, effect);
+    expect(await at.get()).toEqual({ digest: at.digest, outcome: 'stale' });
+    await using old = await expired({ ageMs: 11 * hour });
+    old.upstream.faults.add({ kind: 'manifest' }, effect);
+    await expect(old.get()).rejects.toMatchObject({ name: 'UpstreamError' });
+    expect(old.record()).toBeDefined();
   });
 });
 
@@ -128,6 +206,17 @@ describe('an upstream slower than revalidateTimeout', () => {
     expect(at.mirror.records.tag(source.repository, 'latest')?.digest).toBe(moved.digest);
     expect(await at.get()).toEqual({ digest: moved.digest, outcome: 'hit' });
     expect(at.upstream.count({ method: 'HEAD' })).toBe(2);
+  });
+
+  test('is not waited for again by who comes while the same revalidation still runs', async () => {
+    await using at = await expired({ revalidateTimeoutMs: 400 });
+    const gate = new Gate();
+    at.upstream.faults.add({ method: 'HEAD' }, { holdHeaders: gate });
+    await at.get();
+    const since = performance.now();
+    for (let pull = 0; pull < 5; pull++) expect(await at.get()).toEqual({ digest: at.digest, outcome: 'stale' });
+    expect(performance.now() - since).toBeLessThan(400);
+    gate.open();
   });
 
   test('is waited for when there is no old answer that may stand in', async () => {

@@ -3,21 +3,22 @@ import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import pino from 'pino';
 import type { Size } from '../../src/mirror/budget.ts';
+import type { TagPolicyOptions } from '../../src/mirror/tag-policy.ts';
 import type { Log } from '../../src/observe/log.ts';
 import { createMetrics, type Metrics } from '../../src/observe/metrics.ts';
 import { type Digest, parseDigest } from '../../src/oci/digest.ts';
 import { type Cache, openCache } from '../../src/open-cache.ts';
 import type { Content } from '../../src/store/content.ts';
 import type { Layout } from '../../src/store/layout.ts';
-import { Authenticator } from '../../src/upstream/authenticator.ts';
-import { RegistryClient } from '../../src/upstream/registry-client.ts';
-import { Transport } from '../../src/upstream/transport.ts';
+import type { CredentialsSetting } from '../../src/upstream/credentials.ts';
+import { openUpstream } from '../../src/upstream/open-upstream.ts';
+import type { Upstream } from '../../src/upstream/upstream.ts';
 import { type Source, Upstreams } from '../../src/upstream/upstreams.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
-export interface StartMirrorOptions {
+export interface StartMirrorOptions extends Partial<TagPolicyOptions> {
   /** Address by name; the first is the default one. */
-  readonly upstreams: Readonly<Record<string, { readonly url: string }>>;
+  readonly upstreams: Readonly<Record<string, { readonly url: string; readonly credentials?: CredentialsSetting }>>;
   /** A cache to start on again; its owner removes it. */
   readonly dir?: string;
   readonly maxFills?: number;
@@ -29,9 +30,8 @@ export interface StartMirrorOptions {
   /** To each upstream; a quarter of them is kept for questions. */
   readonly connections?: number;
   readonly answerTimeoutMs?: number;
-  readonly ttlMs?: number;
-  readonly staleIfErrorMs?: number;
-  readonly revalidateTimeoutMs?: number;
+  /** Puts something in an upstream's place, such as the same one `altered`. */
+  readonly wrap?: (upstream: Upstream) => Upstream;
 }
 
 export type LogLine = Readonly<Record<string, unknown>>;
@@ -49,9 +49,17 @@ export interface StartedMirror extends Cache {
 }
 
 const minute = 60_000;
+/** Nothing is remembered as absent, unless a test asks for it. */
+const usualTimes: TagPolicyOptions = {
+  ttlMs: 5 * minute,
+  staleIfErrorMs: 60 * minute,
+  staleWhileRevalidateMs: 0,
+  negativeTtlMs: 0,
+  revalidateTimeoutMs: minute,
+};
 
 export async function startMirror(options: StartMirrorOptions): Promise<StartedMirror> {
-  const { ttlMs = 5 * minute, staleIfErrorMs = 60 * minute, revalidateTimeoutMs = minute } = options;
+  const { wrap = (upstream) => upstream } = options;
   await using opened = new AsyncDisposableStack();
   const dir = options.dir ?? opened.use(await tempDir('mirror')).path;
   const logLines: LogLine[] = [];
@@ -59,8 +67,16 @@ export async function startMirror(options: StartMirrorOptions): Promise<StartedM
   const metrics = createMetrics();
   const parts = opened.use(new AsyncDisposableStack());
 
-  const clients = Object.entries(options.upstreams).map(([name, { url }]) => openClient(name, url, metrics, options));
-  const upstreams = parts.adopt(new Upstreams(clients, clients[0]?.name ?? ''), (all) => all.close());
+  const clients = Object.entries(options.upstreams).map(([name, { url, credentials }]) =>
+    wrap(openClient(name, { url, credentials, metrics, log }, options)),
+  );
+  const upstreams = parts.adopt(
+    new Upstreams(
+      clients.map((upstream) => ({ upstream })),
+      clients[0]?.name ?? '',
+    ),
+    (all) => all.close(),
+  );
   const cache = await openCache({
     dir,
     maxSize: options.maxSize ?? { share: 1 },
@@ -69,9 +85,7 @@ export async function startMirror(options: StartMirrorOptions): Promise<StartedM
     siblings: options.siblings ?? false,
     metrics,
     log,
-    ttlMs,
-    staleIfErrorMs,
-    revalidateTimeoutMs,
+    tags: { ...usualTimes, ...options },
     onStale: (_source, tag, reason) => log.warn({ tag, reason: String(reason) }, 'stale'),
   });
   parts.use(cache);
@@ -92,28 +106,30 @@ export async function startMirror(options: StartMirrorOptions): Promise<StartedM
 
 function openClient(
   name: string,
-  url: string,
-  metrics: Metrics,
+  { url, ...given }: { url: string; credentials: CredentialsSetting | undefined; metrics: Metrics; log: Log },
   { answerTimeoutMs = minute, parallel = 4, connections = 32 }: StartMirrorOptions,
-): RegistryClient {
-  const transport = new Transport({
+): Upstream {
+  return openUpstream({
     name,
+    endpoints: [new URL(url)],
     connections,
+    parallel,
     connectTimeoutMs: 5000,
     headersTimeoutMs: answerTimeoutMs,
     idleTimeoutMs: minute,
-    ca: undefined,
-    metrics,
+    answerTimeoutMs,
+    ...given,
   });
-  const endpoint = new URL(url);
-  const authenticator = new Authenticator({
-    name,
-    endpoint,
-    transport,
-    timeoutMs: answerTimeoutMs,
-    credentials: undefined,
+}
+
+/** The same upstream, but for these members; `changes` is looked at whenever it is asked. */
+export function altered(upstream: Upstream, changes: Partial<Upstream>): Upstream {
+  return new Proxy(upstream, {
+    get: (target, key) => {
+      const value: unknown = key in changes ? Reflect.get(changes, key) : Reflect.get(target, key);
+      return typeof value === 'function' ? value.bind(key in changes ? changes : target) : value;
+    },
   });
-  return new RegistryClient({ name, endpoint, answerTimeoutMs, parallel, transport, authenticator });
 }
 
 /** For callers that never leave. */

@@ -4,7 +4,14 @@ import { describe, expect, test, vi } from 'vitest';
 import { type AddedImage, type FakeUpstream, startFakeUpstream } from '../support/fake-upstream.ts';
 import { refusals } from '../support/faults.ts';
 import { Gate } from '../support/gate.ts';
-import { digestFor, patient, type StartedMirror, type StartMirrorOptions, startMirror } from './start-mirror.ts';
+import {
+  altered,
+  digestFor,
+  patient,
+  type StartedMirror,
+  type StartMirrorOptions,
+  startMirror,
+} from './start-mirror.ts';
 
 interface Scene extends AsyncDisposable {
   readonly upstream: FakeUpstream;
@@ -106,6 +113,51 @@ describe('a tag', () => {
     expect(at.record()?.checkedAt).toBeLessThanOrEqual(Date.now());
   });
 
+  test('with a record from the future stands in for the upstream from now on, as long as any other', async () => {
+    await using at = await scene({ staleIfErrorMs: hour });
+    await at.pull();
+    at.age(-1000 * hour);
+    await at.upstream.close();
+    expect(await at.pull()).toMatchObject({ digest: at.image.digest, outcome: 'stale' });
+    const { checkedAt = 0 } = at.record() ?? {};
+    expect(Date.now() - checkedAt).toBeGreaterThanOrEqual(hour);
+    expect(Date.now() - checkedAt).toBeLessThan(hour + 60_000);
+    at.age(2 * hour);
+    await expect(at.pull()).rejects.toMatchObject({ name: 'UpstreamError' });
+  });
+
+  test('that is believed for ever is not asked for again, whatever the clock says', async () => {
+    const rules = [{ match: 'docker.io/library/app:latest', ttlMs: Number.POSITIVE_INFINITY }];
+    await using at = await scene({ ttlMs: 0, rules });
+    await at.pull();
+    for (const age of [1e6 * hour, -1e6 * hour]) {
+      at.age(age);
+      expect(await at.pull()).toMatchObject({ outcome: 'hit', asked: [] });
+    }
+  });
+
+  test('goes by the times of its rule', async () => {
+    await using at = await scene({ rules: [{ match: 'docker.io/library/*:latest', ttlMs: 3 * hour }] });
+    await at.pull();
+    at.age(2 * hour);
+    expect(await at.pull()).toMatchObject({ outcome: 'hit', asked: [] });
+    at.age(4 * hour);
+    expect(await at.pull()).toMatchObject({ outcome: 'revalidated' });
+  });
+
+  test('is believed longer as the pull limit of its registry is used up', async () => {
+    const changes = { thrift: 12 };
+    await using at = await scene({ wrap: (upstream) => altered(upstream, changes) });
+    await at.pull();
+    at.age(11 * hour);
+    expect(await at.pull()).toMatchObject({ outcome: 'hit', asked: [] });
+    at.age(-1);
+    expect(await at.pull()).toMatchObject({ outcome: 'revalidated', asked: ['HEAD latest'] });
+    at.age(2 * hour);
+    changes.thrift = 1;
+    expect(await at.pull()).toMatchObject({ outcome: 'revalidated', asked: ['HEAD latest'] });
+  });
+
   test('whose manifest file is gone from the disk is fetched again', async () => {
     await using at = await scene();
     await at.pull();
@@ -120,6 +172,41 @@ describe('a tag', () => {
     at.upstream.faults.add({ method: 'HEAD' }, { dockerContentDigest: null });
     const { digest } = at.image;
     expect(await at.pull()).toEqual({ digest, outcome: 'miss', asked: ['HEAD latest', 'GET latest'] });
+  });
+});
+
+describe('a tag within staleWhileRevalidate', () => {
+  test('goes out at once, and is checked behind', async () => {
+    await using at = await scene({ staleWhileRevalidateMs: 2 * hour });
+    await at.pull();
+    at.age(2 * hour);
+    const { digest: moved } = at.upstream.addImage('library/app', { layers: ['another layer'] });
+    const gate = new Gate();
+    at.upstream.faults.add({ method: 'HEAD' }, { holdHeaders: gate });
+    expect(await at.pull()).toMatchObject({ digest: at.image.digest, outcome: 'hit' });
+    gate.open();
+    await vi.waitUntil(() => at.record()?.digest === moved);
+    expect(await at.pull()).toEqual({ digest: moved, outcome: 'hit', asked: [] });
+  });
+
+  test('goes out while its upstream is down, and past it as stale', async () => {
+    await using at = await scene({ staleWhileRevalidateMs: hour, staleIfErrorMs: 2 * hour });
+    await at.pull();
+    await at.upstream.close();
+    at.age(1.5 * hour);
+    expect(await at.pull()).toMatchObject({ outcome: 'hit' });
+    at.age(2.5 * hour);
+    expect(await at.pull()).toMatchObject({ outcome: 'stale' });
+  });
+
+  test('is gone after a proven 404', async () => {
+    await using at = await scene({ staleWhileRevalidateMs: hour });
+    await at.pull();
+    at.age(1.5 * hour);
+    at.upstream.repository('library/app').tags.clear();
+    expect(await at.pull()).toMatchObject({ outcome: 'hit' });
+    await vi.waitUntil(() => at.record() === undefined);
+    expect(await at.pull()).toMatchObject({ digest: undefined });
   });
 });
 

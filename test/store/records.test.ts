@@ -42,6 +42,17 @@ describe('blobs', () => {
   });
 });
 
+test('losses grow when something that rested here goes, and only then', () => {
+  const records = new Records(':memory:');
+  const digest = digestOf(Buffer.from('content'));
+  const before = records.losses;
+  records.putBlob(digest, 1);
+  records.deleteBlob(digestOf(Buffer.from('never here')));
+  expect(records.losses).toBe(before);
+  records.deleteBlob(digest);
+  expect(records.losses).toBeGreaterThan(before);
+});
+
 describe('files that were found', () => {
   test('are unproven until somebody has hashed them', () => {
     const records = inMemory();
@@ -233,11 +244,11 @@ describe('an index on disk', () => {
     const path = join(dir.path, 'index.db');
     new Records(path).close();
     const newer = new DatabaseSync(path);
-    newer.exec('PRAGMA user_version = 3');
+    newer.exec('PRAGMA user_version = 4');
     newer.close();
     for (let attempt = 0; attempt < 2; attempt++)
       expect(() => new Records(path)).toThrow(
-        `the index was written by a newer Stillwater: ${path}: schema 3, this program knows 2`,
+        `the index was written by a newer Stillwater: ${path}: schema 4, this program knows 3`,
       );
   });
 });

@@ -11,6 +11,36 @@ const layerType = 'application/vnd.oci.image.layer.v1.tar+gzip';
 
 const inMemory = () => new Records(':memory:');
 
+describe('referrers', () => {
+  const inRedis = (records: Records) => records.referrers(redis, one, 10);
+
+  test('belong to their repository and their subject, each once', () => {
+    const records = inMemory();
+    records.addReferrer(redis, one, two);
+    records.addReferrer(redis, one, two);
+    expect(inRedis(records)).toEqual([two]);
+    expect(records.referrers(nginx, one, 10)).toEqual([]);
+    expect(records.referrers(redis, two, 10)).toEqual([]);
+  });
+
+  test('come in bounded numbers', () => {
+    const records = inMemory();
+    for (let number = 0; number < 5; number++) records.addReferrer(redis, one, digestOf(Buffer.from(`${number}`)));
+    expect(records.referrers(redis, one, 3)).toHaveLength(3);
+    expect(inRedis(records)).toHaveLength(5);
+  });
+
+  test('go with their own blob, not with their subject', () => {
+    const records = inMemory();
+    for (const digest of [one, two]) records.putBlob(digest, 1);
+    records.addReferrer(redis, one, two);
+    records.deleteBlob(one);
+    expect(inRedis(records)).toEqual([two]);
+    records.deleteBlob(two);
+    expect(inRedis(records)).toEqual([]);
+  });
+});
+
 describe('links', () => {
   const layer = { digest: one, size: 7, mediaType: layerType };
 
