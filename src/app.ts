@@ -1,18 +1,19 @@
 // The composition root: the only file that sees every part. Starts from the ends up, stops from the doors down.
 import { access, constants } from 'node:fs/promises';
+import { adminApi } from './admin/admin-api.ts';
 import { probes, type ReadinessCheck } from './admin/probes.ts';
 import { readAuthorities, readKeyPair } from './config/pem.ts';
 import type { Config, UpstreamConfig } from './config/schema.ts';
 import { registryApi } from './http/registry-api.ts';
 import { startServer } from './http/server.ts';
 import { startHousekeeping } from './jobs/housekeeping.ts';
-import { createLog, errorText } from './observe/log.ts';
+import type { TagPolicyOptions, TagTimes } from './mirror/tag-policy.ts';
+import { createLog, errorText, type Log } from './observe/log.ts';
 import { createMetrics, type Metrics } from './observe/metrics.ts';
 import { formatRepository } from './oci/repository.ts';
 import { type Cache, openCache } from './open-cache.ts';
-import { Authenticator } from './upstream/authenticator.ts';
-import { RegistryClient } from './upstream/registry-client.ts';
-import { Transport } from './upstream/transport.ts';
+import { offlineUpstream } from './upstream/offline-upstream.ts';
+import { openUpstream } from './upstream/open-upstream.ts';
 import { Upstreams } from './upstream/upstreams.ts';
 
 export interface App {
@@ -30,6 +31,8 @@ export interface AppOptions {
 const drainMs = 30_000;
 /** No client waits longer than this for the head of its answer, whatever an upstream's own time-outs are. */
 const longestAnswerMs = 25_000;
+/** The rest is for telling the client. */
+const ofHeadersTimeout = 0.98;
 
 /** Throws one error that names what cannot be opened; nothing stays open then. */
 export async function startApp(config: Config, { warnings }: AppOptions): Promise<App> {
@@ -38,17 +41,15 @@ export async function startApp(config: Config, { warnings }: AppOptions): Promis
   const metrics = createMetrics();
   await using opened = new AsyncDisposableStack();
 
-  const upstreams = await openUpstreams(config, metrics);
+  const upstreams = await openUpstreams(config, metrics, log);
   opened.defer(() => upstreams.close());
   const cache = await openCache({
     ...config.cache,
     metrics,
     log,
-    ttlMs: config.tags.ttl,
-    staleIfErrorMs: config.tags.staleIfError,
-    revalidateTimeoutMs: config.tags.revalidateTimeout,
+    tags: tagPolicyOf(config),
     onStale: ({ upstream, repository }, tag, reason) => {
-      metrics.staleServed.inc({ upstream: upstream.name });
+      metrics.staleServed.inc({ upstream: upstream.label });
       log.warn({ repository: formatRepository(repository), tag, reason: errorText(reason) }, 'an old answer went out');
     },
   });
@@ -70,7 +71,7 @@ export async function startApp(config: Config, { warnings }: AppOptions): Promis
   ];
   const admin =
     config.admin &&
-    (await startServer(probes(metrics, checks), {
+    (await startServer(probes(metrics, checks).route('/api/v1', adminApi({ upstreams })), {
       ...config.admin,
       maxConnections: adminConnections,
       idleMs: clientIdleMs,
@@ -96,6 +97,21 @@ export async function startApp(config: Config, { warnings }: AppOptions): Promis
   };
 }
 
+function tagPolicyOf({ tags, offline }: Config): TagPolicyOptions {
+  const times = (given: Partial<Config['tags']['rules'][number]>) => ({
+    // Nobody can be asked whether it moved: whatever is here is what it means.
+    ttlMs: offline ? Number.POSITIVE_INFINITY : given.ttl,
+    staleIfErrorMs: given.staleIfError,
+    staleWhileRevalidateMs: given.staleWhileRevalidate,
+    negativeTtlMs: given.negativeTtl,
+    revalidateTimeoutMs: given.revalidateTimeout,
+  });
+  return {
+    ...(times(tags) as TagTimes),
+    rules: tags.rules.map(({ match, ...given }) => ({ match, ...times(given) })),
+  };
+}
+
 /** A disk that became read-only shows before anybody pulls. */
 async function diskProblem({ disk, layout }: Cache): Promise<string | undefined> {
   if (disk.problem !== undefined) return `pulls are streamed past the disk: ${disk.problem}`;
@@ -106,34 +122,34 @@ async function diskProblem({ disk, layout }: Cache): Promise<string | undefined>
 const adminConnections = 1000;
 const clientIdleMs = 120_000;
 
-async function openUpstreams(config: Config, metrics: Metrics): Promise<Upstreams> {
-  const clients = await Promise.all(
-    Object.entries(config.upstreams).map(([name, upstream]) => openUpstream(name, upstream, metrics)),
+async function openUpstreams(config: Config, metrics: Metrics, log: Log): Promise<Upstreams> {
+  const { '*': unlisted, ...listed } = config.upstreams;
+  const open = async (key: string, settings: UpstreamConfig) => {
+    const ca = await readAuthorities(`upstreams.${key}.caFile`, settings.caFile);
+    return (name: string) =>
+      config.offline
+        ? offlineUpstream({ name, label: key })
+        : openUpstream({ ...optionsOf(settings, name), label: key, ca, metrics, log });
+  };
+  const entries = await Promise.all(
+    Object.entries(listed).map(async ([name, settings]) => ({
+      ...settings,
+      upstream: (await open(name, settings))(name),
+    })),
   );
-  return new Upstreams(clients, config.defaultUpstream);
+  const others = unlisted && { ...unlisted, open: await open('*', unlisted) };
+  return new Upstreams(entries, config.defaultUpstream, others);
 }
 
-async function openUpstream(name: string, upstream: UpstreamConfig, metrics: Metrics): Promise<RegistryClient> {
-  const endpoint = new URL(upstream.endpoints[0] ?? `https://${name}`);
-  const ca = await readAuthorities(`upstreams.${name}.caFile`, upstream.caFile);
-  const transport = new Transport({
+function optionsOf(settings: UpstreamConfig, name: string) {
+  const { endpoints, connectTimeout, headersTimeout, idleTimeout, ...others } = settings;
+  return {
+    ...others,
     name,
-    connections: upstream.connections,
-    connectTimeoutMs: upstream.connectTimeout,
-    headersTimeoutMs: upstream.headersTimeout,
-    idleTimeoutMs: upstream.idleTimeout,
-    ca,
-    metrics,
-  });
-  const answerTimeoutMs = Math.min(upstream.headersTimeout, longestAnswerMs);
-  const { credentials } = upstream;
-  const authenticator = new Authenticator({
-    name,
-    endpoint,
-    transport,
-    timeoutMs: answerTimeoutMs,
-    credentials: credentials && 'username' in credentials ? credentials : undefined,
-  });
-  const { parallel } = upstream;
-  return new RegistryClient({ name, endpoint, answerTimeoutMs, parallel, transport, authenticator });
+    endpoints: endpoints.length > 0 ? endpoints.map((endpoint) => new URL(endpoint)) : [new URL(`https://${name}`)],
+    connectTimeoutMs: connectTimeout,
+    headersTimeoutMs: headersTimeout,
+    idleTimeoutMs: idleTimeout,
+    answerTimeoutMs: Math.min(headersTimeout, longestAnswerMs) * ofHeadersTimeout,
+  };
 }

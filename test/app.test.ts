@@ -76,10 +76,11 @@ describe('a started mirror', () => {
   });
 
   test('keeps what it pulled over a restart, with the upstream away', async () => {
-    const { digest } = upstream.addImage(name);
+    const { digest, config, layers } = upstream.addImage(name);
     const path = `/v2/${name}/manifests/latest`;
     const first = await start();
     const before = await ask(first.registryUrl, path);
+    for (const blob of [config, ...layers]) await ask(first.registryUrl, `/v2/${name}/blobs/${blob.digest}`);
     await first.stop();
     await upstream.close();
     const after = await ask((await start()).registryUrl, path);

@@ -94,6 +94,18 @@ export function url(schemes: readonly string[]) {
   return z.string({ error }).refine((value) => isPlainUrl(value, schemes), { error });
 }
 
+/** A host as it stands in a URL, without a port. */
+export function host() {
+  const error = 'a lower-case host such as "auth.example.com"';
+  return z.string({ error }).regex(/^([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\])$/, { error });
+}
+
+/** A part of the name of a program that is looked for on the PATH. */
+export function program() {
+  const error = 'letters, digits, ".", "_" and "-"';
+  return z.string({ error }).regex(/^[A-Za-z0-9._-]+$/, { error });
+}
+
 /** An IP address, or a network such as 10.0.0.0/8. */
 export function network() {
   const error = 'an IP address or a network such as "10.0.0.0/8"';

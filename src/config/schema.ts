@@ -15,7 +15,7 @@ import {
   url,
   whole,
 } from './fields.ts';
-import { upstreams } from './upstream-schema.ts';
+import { unlistedProblems, upstreams } from './upstream-schema.ts';
 
 const listen = section({
   host: text().prefault('0.0.0.0').describe('The address that clients reach the mirror on.'),
@@ -132,9 +132,12 @@ export const configSchema = section({
     .describe('Where traces go.'),
 }).superRefine((config, context) => {
   // With a problem elsewhere the upstreams may not have been put together.
-  if (context.issues.length > 0 || Object.hasOwn(config.upstreams, config.defaultUpstream)) return;
-  const message = `one of the upstreams: ${Object.keys(config.upstreams).join(', ')}`;
-  context.addIssue({ code: 'custom', path: ['defaultUpstream'], message });
+  if (context.issues.length > 0) return;
+  for (const { key, allowed } of unlistedProblems(config.upstreams))
+    context.addIssue({ code: 'custom', path: ['upstreams', '*', key], message: allowed });
+  const names = Object.keys(config.upstreams).filter((name) => name !== '*');
+  if (names.includes(config.defaultUpstream)) return;
+  context.addIssue({ code: 'custom', path: ['defaultUpstream'], message: `one of the upstreams: ${names.join(', ')}` });
 });
 
 type DeepReadonly<T> = T extends object ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> } : T;

@@ -20,44 +20,20 @@ const REFUSED: Readonly<Record<string, string>> = {
   'access.networks': 'clients would not be told apart; remove it',
   'access.rules': 'everyone could pull everything; remove them',
   'prefetch.schedule': 'nothing would be pulled at those times; remove it',
-  offline: 'upstreams would still be asked; leave it at false',
   tier: 'nothing would be kept in the bucket; remove it',
   redis: 'replicas would not know of each other; remove it',
 };
 
-const REFUSED_OF_UPSTREAM: Readonly<Record<string, string>> = {
-  allow: 'other paths could be pulled all the same; remove it',
-  deny: 'these paths could be pulled all the same; remove it',
-  allowPrivate: 'addresses are not told apart; remove it',
-  realms: 'credentials would not go there; remove it',
-};
-
 const WARNED: Readonly<Record<string, string>> = {
   'listen.trustedProxies': 'X-Forwarded-* headers are not read',
-  'tags.staleWhileRevalidate': 'a tag past its ttl is checked before it is served',
-  'tags.negativeTtl': '"not found" is not remembered',
-  'tags.rules': 'all tags go by the same times',
   'tracing.endpoint': 'no traces are sent',
-};
-
-const WARNED_OF_UPSTREAM: Readonly<Record<string, string>> = {
-  rate: 'the upstream is read as fast as it goes',
 };
 
 /** Compares with the defaults: a key that is given as it would be anyway is neither refused nor warned about. */
 export function findUnbuilt(config: Config, defaults: Config): Unbuilt {
   const refusals = changed(REFUSED, config, defaults).map(refusal);
   const warnings = changed(WARNED, config, defaults).map(warning);
-  const usual = defaults.upstreams[defaults.defaultUpstream];
-  for (const [name, upstream] of Object.entries(config.upstreams)) {
-    const path = ['upstreams', name];
-    if (name === '*') {
-      refusals.push(refusal({ path, why: 'list each upstream by its name instead' }));
-      continue;
-    }
-    refusals.push(...changed(REFUSED_OF_UPSTREAM, upstream, usual, path).map(refusal), ...refusedOf(upstream, path));
-    warnings.push(...changed(WARNED_OF_UPSTREAM, upstream, usual, path).map(warning));
-  }
+  for (const [name, upstream] of Object.entries(config.upstreams)) refusals.push(...visibilityProblems(name, upstream));
   return { refusals, warnings };
 }
 
@@ -66,38 +42,21 @@ interface Finding {
   readonly why: string;
 }
 
-function changed(
-  table: Readonly<Record<string, string>>,
-  given: unknown,
-  usual: unknown,
-  above: readonly string[] = [],
-) {
-  return Object.entries(table).flatMap(([key, why]): Finding[] => {
+function changed(table: Readonly<Record<string, string>>, given: unknown, usual: unknown): Finding[] {
+  return Object.entries(table).flatMap(([key, why]) => {
     const path = key.split('.');
     const value = valueAt(given, path);
-    return value === undefined || isDeepStrictEqual(value, valueAt(usual, path))
-      ? []
-      : [{ path: [...above, ...path], why }];
+    return value === undefined || isDeepStrictEqual(value, valueAt(usual, path)) ? [] : [{ path, why }];
   });
 }
 
-function refusedOf({ endpoints, credentials, visibility }: UpstreamConfig, path: readonly string[]): Problem[] {
-  const problems: Problem[] = [];
-  if (endpoints.length > 1) {
-    problems.push(refusal({ path: [...path, 'endpoints'], why: 'only one endpoint can be used; leave one' }));
-  }
-  if (credentials && !('username' in credentials)) {
-    problems.push(
-      refusal({ path: [...path, 'credentials'], why: 'of credentials only one {username, password} can be used' }),
-    );
-  }
-  if (credentials && visibility !== 'public') {
-    const message =
-      `${keyName([...path, 'visibility'])}: "${visibility}" with credentials is not in this version: it cannot tell yet who may ` +
-      'see private content; set visibility to "public" to serve what these credentials can see to everyone';
-    problems.push({ path: [...path, 'visibility'], message });
-  }
-  return problems;
+function visibilityProblems(name: string, { credentials, visibility }: UpstreamConfig): Problem[] {
+  if (!credentials || visibility === 'public') return [];
+  const path = ['upstreams', name, 'visibility'];
+  const message =
+    `${keyName(path)}: "${visibility}" with credentials is not in this version: it cannot tell yet who may ` +
+    'see private content; set visibility to "public" to serve what these credentials can see to everyone';
+  return [{ path, message }];
 }
 
 function refusal({ path, why }: Finding): Problem {

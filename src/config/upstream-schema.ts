@@ -1,6 +1,6 @@
 // What can be set for one upstream, and the public registries that are known without a word of configuration.
 import { z } from 'zod';
-import { bytes, flag, list, oneOf, section, text, timeout, url, whole } from './fields.ts';
+import { bytes, flag, host, list, oneOf, program, section, text, timeout, url, whole } from './fields.ts';
 
 /** Lower case, as in an image reference: host, or host:port. */
 const UPSTREAM_NAME = /^(\*|([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\])(:[0-9]{1,5})?)$/;
@@ -30,7 +30,7 @@ const credentials = z
       login,
       list(login, 'a list of {username, password}').min(1),
       section({ dockerConfig: text().describe('A Docker config.json to look the registry up in.') }),
-      section({ helper: text().describe('A Docker credential helper, without its docker-credential- prefix.') }),
+      section({ helper: program().describe('A Docker credential helper, without its docker-credential- prefix.') }),
       section({ exec: list(text(), 'a command').min(1).describe('A command that prints credentials as JSON.') }),
     ],
     {
@@ -64,11 +64,15 @@ const upstream = section({
     .describe(
       'Whether redirects and token realms may lead to private addresses; only if the endpoint does, by default.',
     ),
-  realms: list(text(), 'a list of hosts').optional().describe('More token-realm hosts that credentials may go to.'),
+  realms: list(host(), 'a list of hosts').optional().describe('More token-realm hosts that credentials may go to.'),
 });
 
 type GivenUpstream = z.output<typeof upstream>;
-export type Upstream = Omit<GivenUpstream, 'endpoints'> & { endpoints: string[] };
+export type Upstream = Omit<GivenUpstream, 'endpoints'> & {
+  endpoints: string[];
+  /** Of "*" only: the names that `null` takes out. */
+  except?: string[];
+};
 
 const builtIn: Record<string, z.input<typeof upstream> | null> = Object.fromEntries(
   BUILT_IN_NAMES.map((name) => [name, { endpoints: [defaultEndpoint(name)] }]),
@@ -89,17 +93,36 @@ export const upstreams = z
 
 function resolve(given: Record<string, GivenUpstream | null>): Record<string, Upstream> {
   const names = new Set([...BUILT_IN_NAMES, ...Object.keys(given)]);
+  const except = [...names].filter((name) => Object.hasOwn(given, name) && given[name] === null);
   const resolved = [...names].flatMap((name) => {
     const own = Object.hasOwn(given, name) ? given[name] : upstream.parse({});
-    return own ? [[name, withEndpoints(name, own)] as const] : [];
+    if (!own) return [];
+    return [[name, { ...withEndpoints(name, own), ...(name === '*' && { except }) }] as const];
   });
   return Object.fromEntries(resolved);
 }
 
+/** What makes no sense for registries that nobody named. */
+export function unlistedProblems(upstreams: Readonly<Record<string, Upstream>>): { key: string; allowed: string }[] {
+  const unlisted = upstreams['*'];
+  if (!unlisted) return [];
+  const problems: [unknown, string, string][] = [
+    [unlisted.endpoints[0], 'endpoints', 'none: each registry is asked at its own address'],
+    [unlisted.credentials, 'credentials', 'none: they would go to any registry; name the one they are for'],
+    [unlisted.allowPrivate, 'allowPrivate', 'false: name a registry on a private address as an upstream of its own'],
+    [unlisted.realms?.[0], 'realms', 'none: name the registry they are for'],
+  ];
+  return problems.flatMap(([value, key, allowed]) => (value ? [{ key, allowed }] : []));
+}
+
 /** As it would be given: a built-in upstream that is gone was removed by `null`. */
 function withRemoved(resolved: Record<string, Upstream>): Record<string, GivenUpstream | null> {
-  const removed = BUILT_IN_NAMES.filter((name) => !Object.hasOwn(resolved, name)).map((name) => [name, null] as const);
-  return { ...resolved, ...Object.fromEntries(removed) };
+  const gone = BUILT_IN_NAMES.filter((name) => !Object.hasOwn(resolved, name));
+  const removed = [...gone, ...(resolved['*']?.except ?? [])].map((name) => [name, null] as const);
+  const kept = Object.entries(resolved).map(([name, { except: _, endpoints, ...own }]) => {
+    return [name, endpoints.length === 0 ? own : { ...own, endpoints }] as const;
+  });
+  return Object.fromEntries([...kept, ...removed]);
 }
 
 function withEndpoints(name: string, own: GivenUpstream): Upstream {

@@ -85,10 +85,10 @@ describe('config check', () => {
   });
 
   test('warns of what has no effect', () => {
-    const files = { 'a.json': { tags: { negativeTtl: '1s' } } };
+    const files = { 'a.json': { tracing: { endpoint: 'http://otel.example:4318' } } };
     const { status, stderr } = stillwater(['config', 'check', '--config', 'a.json'], { files });
     expect(status).toBe(0);
-    expect(stderr).toBe('warning: tags.negativeTtl has no effect in this version: "not found" is not remembered\n');
+    expect(stderr).toBe('warning: tracing.endpoint has no effect in this version: no traces are sent\n');
   });
 
   test('tells every problem in one line', () => {

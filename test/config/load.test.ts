@@ -2,6 +2,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: references in a configuration look like this
 import { describe, expect, test } from 'vitest';
 import { defaultConfig, loadConfig } from '../../src/config/load.ts';
+import { printableConfig } from '../../src/config/printable.ts';
 import { directoryWith, faultOf, load } from './config-files.ts';
 
 const port = (text: string) => ({ origin: '--port', path: ['listen', 'port'], text });
@@ -205,6 +206,46 @@ describe('upstreams', () => {
   test('lose the slash at the end of an endpoint', () => {
     const { config } = load({ upstreams: { 'quay.io': { endpoints: ['http://10.0.0.1:80/quay/'] } } });
     expect(config.upstreams['quay.io']?.endpoints).toEqual(['http://10.0.0.1:80/quay']);
+  });
+
+  test.each([
+    [{ endpoints: ['https://x.example'] }, 'upstreams.*.endpoints: found a list, allowed is none: each registry'],
+    [
+      { credentials: { username: 'u', password: 'hunter2' } },
+      'upstreams.*.credentials: found a value not shown here, ',
+    ],
+    [{ allowPrivate: true }, 'upstreams.*.allowPrivate: found true, allowed is false: name a registry on a private'],
+    [{ realms: ['x.example'] }, 'upstreams.*.realms: found a list, allowed is none: name the registry'],
+  ])('for registries that nobody named do not take %j', (unlisted, problem) => {
+    const fault = faultOf(() => load({ upstreams: { '*': unlisted } }));
+    expect(fault).toContain(problem);
+    expect(fault).not.toContain('hunter2');
+  });
+
+  test('that null takes out stay out of those that nobody named', () => {
+    const { config } = load({ upstreams: { '*': {}, 'x.example': null, 'quay.io': null } });
+    expect(config.upstreams['*']?.except).toEqual(['quay.io', 'x.example']);
+    expect(config.upstreams).not.toHaveProperty('quay.io');
+    expect(printableConfig(config).upstreams).toMatchObject({ 'x.example': null, 'quay.io': null });
+  });
+
+  test('that nobody named cannot be the default', () => {
+    const fault = faultOf(() => load({ upstreams: { '*': {} }, defaultUpstream: '*' }));
+    expect(fault).toMatch(/defaultUpstream: found "\*", allowed is one of the upstreams: docker.io, [^*]*$/);
+  });
+
+  test.each(['auth.example:443', 'https://auth.example', 'Auth.example', 'a b', ''])(
+    'do not take %j for the host of a realm',
+    (host) => {
+      const fault = faultOf(() => load({ upstreams: { 'quay.io': { realms: [host] } } }));
+      expect(fault).toContain('allowed is a lower-case host such as "auth.example.com"');
+    },
+  );
+
+  test.each(['../evil', 'a b', '/bin/sh', 'a;b', ''])('do not take %j for a credential helper', (helper) => {
+    expect(faultOf(() => load({ upstreams: { 'quay.io': { credentials: { helper } } } }))).toContain(
+      'upstreams.quay.io.credentials',
+    );
   });
 
   test.each(['ftp://x', 'x.example', 'https://', 'https://a b', 'https://u@x', 'https://x/#a', 'https://x/?a'])(

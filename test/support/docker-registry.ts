@@ -7,7 +7,11 @@ import { StartedProcess } from './started-process.ts';
 import { type TempDir, tempDir } from './temp-dir.ts';
 import { type Pusher, TokenServer } from './token-server.ts';
 
-export type RegistryOptions = { readonly tokenAuth?: boolean };
+export type RegistryOptions = {
+  readonly tokenAuth?: boolean;
+  /** The address of another registry: this one is then a pull-through cache of it, and takes no pushes. */
+  readonly proxyOf?: string;
+};
 
 const pusher: Pusher = { username: 'builder', password: 'push-secret' };
 
@@ -15,18 +19,20 @@ export class DockerRegistry implements AsyncDisposable {
   readonly port: number;
   readonly tokens: TokenServer | undefined;
   readonly #dir: TempDir;
+  readonly #proxyOf: string | undefined;
   #process: StartedProcess | undefined;
 
-  private constructor(dir: TempDir, port: number, tokens: TokenServer | undefined) {
+  private constructor(dir: TempDir, port: number, tokens: TokenServer | undefined, proxyOf: string | undefined) {
     this.#dir = dir;
     this.port = port;
     this.tokens = tokens;
+    this.#proxyOf = proxyOf;
   }
 
-  static async start({ tokenAuth = false }: RegistryOptions = {}): Promise<DockerRegistry> {
+  static async start({ tokenAuth = false, proxyOf }: RegistryOptions = {}): Promise<DockerRegistry> {
     const dir = await tempDir('registry');
     const tokens = tokenAuth ? await TokenServer.start(dir.path, pusher) : undefined;
-    const registry = new DockerRegistry(dir, await freePort(), tokens);
+    const registry = new DockerRegistry(dir, await freePort(), tokens, proxyOf);
     await writeFile(registry.#configFile, JSON.stringify(registry.#config()));
     await registry.reopen();
     return registry;
@@ -77,6 +83,7 @@ export class DockerRegistry implements AsyncDisposable {
       storage: { filesystem: { rootdirectory: join(this.#dir.path, 'data') } },
       http: { addr: this.host },
       ...(this.tokens && { auth: { token: this.tokens.registryConfig } }),
+      ...(this.#proxyOf !== undefined && { proxy: { remoteurl: this.#proxyOf } }),
     };
   }
 }

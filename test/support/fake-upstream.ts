@@ -17,6 +17,8 @@ export type FakeUpstreamOptions = {
   readonly missing?: 'not-found' | 'unauthorized';
   /** Answers a request before the registry does; `false` leaves it to the registry. */
   readonly intercept?: (exchange: Exchange) => Promise<boolean>;
+  /** As `intercept`, once the registry knows that the request may be answered. */
+  readonly afterLogin?: (exchange: Exchange) => Promise<boolean>;
 };
 
 export type AddedImage = {
@@ -122,10 +124,11 @@ export async function startFakeUpstream(options: FakeUpstreamOptions = {}): Prom
     ? await RecordedServer.start({ kindOf: () => 'cdn', handle: (exchange) => answerCdn(upstream, exchange) })
     : undefined;
   const server = await RecordedServer.start({
-    kindOf: (url) => kindOfPath(url.pathname),
+    kindOf: ({ pathname }) => (pathname === options.auth?.realm ? 'token' : kindOfPath(pathname)),
     handle: async (exchange) => {
       if (await options.intercept?.(exchange)) return;
-      await answerRegistry(upstream, exchange, options.missing ?? 'not-found');
+      if (tokens && exchange.record.kind === 'token') await tokens.answer(exchange);
+      else await answerRegistry(upstream, exchange, options);
     },
   });
   const upstream: FakeUpstream = new FakeUpstream(server, tokens, cdn);
@@ -141,7 +144,9 @@ async function answerCdn(upstream: FakeUpstream, exchange: Exchange): Promise<vo
     return;
   }
   const digest = exchange.url.pathname.split('/').at(-1) ?? '';
-  const content = [...upstream.repositories.values()].map(({ blobs }) => blobs.get(digest)).find(Boolean);
-  const headers = { 'content-type': 'application/octet-stream', 'set-cookie': 'cdn=1' };
+  const repositories = [...upstream.repositories.values()];
+  const manifest = repositories.map(({ manifests }) => manifests.get(digest)).find(Boolean);
+  const content = manifest?.content ?? repositories.map(({ blobs }) => blobs.get(digest)).find(Boolean);
+  const headers = { 'content-type': manifest?.mediaType ?? 'application/octet-stream', 'set-cookie': 'cdn=1' };
   await sendReply(exchange, content ? { headers, content, acceptsRanges: true } : { status: 404 });
 }

@@ -1,13 +1,22 @@
 // What a fake server can be told to do wrong, and the table that finds what applies to a request.
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Gate } from './gate.ts';
 
 export type RouteKind = 'ping' | 'manifest' | 'blob' | 'tags' | 'referrers' | 'token' | 'cdn' | 'other';
+
+export type FaultyRequest = {
+  readonly method: string;
+  readonly kind: RouteKind;
+  readonly path: string;
+  readonly headers: IncomingHttpHeaders;
+};
 
 export type FaultMatch = {
   readonly method?: string;
   readonly kind?: RouteKind;
   /** A part of the path with its query, or a pattern for it. */
   readonly path?: string | RegExp;
+  readonly when?: (request: FaultyRequest) => boolean;
   /** How often it applies before it mends itself; for ever when absent. */
   readonly times?: number;
 };
@@ -55,7 +64,6 @@ export type FaultEffect = {
 export type ActiveFault = { readonly hits: number; remove(): void };
 
 type FaultRow = { readonly match: FaultMatch; readonly effect: FaultEffect; hits: number };
-type FaultyRequest = { readonly method: string; readonly kind: RouteKind; readonly path: string };
 
 export class FaultTable {
   #rows: FaultRow[] = [];
@@ -85,7 +93,8 @@ export class FaultTable {
   }
 }
 
-function matches({ method, kind, path }: FaultMatch, request: FaultyRequest): boolean {
+function matches({ method, kind, path, when }: FaultMatch, request: FaultyRequest): boolean {
+  if (when?.(request) === false) return false;
   if (method !== undefined && method !== request.method) return false;
   if (kind !== undefined && kind !== request.kind) return false;
   if (path === undefined) return true;

@@ -93,6 +93,11 @@ export class MirrorProcess implements AsyncDisposable {
     return this.#running.lastWords;
   }
 
+  /** Every line it has written since its last start. */
+  get output(): readonly string[] {
+    return [...this.#running.stdout, ...this.#running.stderr];
+  }
+
   async metrics(): Promise<string> {
     return await (await fetch(`${this.adminUrl}/metrics`)).text();
   }

@@ -2,7 +2,7 @@
 
 import { mediaTypes } from './fake-image.ts';
 import type { FakeRepository } from './fake-repository.ts';
-import type { FakeUpstream } from './fake-upstream.ts';
+import type { FakeUpstream, FakeUpstreamOptions } from './fake-upstream.ts';
 import type { RouteKind } from './faults.ts';
 import type { Exchange } from './recorded-server.ts';
 import { sendReply } from './reply.ts';
@@ -19,7 +19,7 @@ export function kindOfPath(path: string): RouteKind {
 export async function answerRegistry(
   upstream: FakeUpstream,
   exchange: Exchange,
-  missing: 'not-found' | 'unauthorized',
+  { missing, afterLogin }: Pick<FakeUpstreamOptions, 'missing' | 'afterLogin'>,
 ): Promise<void> {
   const { kind, headers } = exchange.record;
   // A forced status stands for the whole answer; what the registry thinks of the request no longer matters.
@@ -30,10 +30,11 @@ export async function answerRegistry(
   if (upstream.tokens) {
     const isAllowed = scope !== '' && upstream.tokens.permits(headers.authorization, scope);
     if (!isAllowed || (missing === 'unauthorized' && !isKnown)) {
-      const challenge = { 'www-authenticate': upstream.tokens.challenge(scope) };
+      const challenge = { 'www-authenticate': upstream.tokens.challenge(scope, headers.host) };
       return sendError(exchange, 401, 'UNAUTHORIZED', challenge);
     }
   }
+  if (await afterLogin?.(exchange)) return;
   if (kind === 'ping') return sendReply(exchange, { headers: json, content: contentOf('{}') });
   const repository = upstream.repositories.get(name);
   if (repository === undefined) return sendError(exchange, 404, 'NAME_UNKNOWN');
