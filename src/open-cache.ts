@@ -99,11 +99,11 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   const policy = new TagPolicy(options.tags);
   const absences = new Absences(policy);
   const manifests = new Manifests({ store, records, disk, absences, log, ...stop });
-  const tags = new Tags({ records, manifests, disk, absences, policy, onStale: options.onStale, ...stop });
+  const completeness = new Completeness({ records, disk, manifests, policy, ...stop });
+  const tags = new Tags({ ...{ records, manifests, completeness, disk, absences, policy }, ...options, ...stop });
   const mirror = new Mirror({
-    ...{ store, records, manifests, tags, fills, disk, absences, log },
+    ...{ store, records, manifests, tags, completeness, fills, disk, absences, log },
     referrers: new Referrers({ records, manifests, tags, policy, ...stop }),
-    completeness: new Completeness({ records, disk, manifests, policy, ...stop }),
     siblings: options.siblings ? new Siblings() : undefined,
   });
 

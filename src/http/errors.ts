@@ -41,6 +41,20 @@ const answerOfFailure: Record<UpstreamFailure, readonly [number, OciErrorCode | 
   offline: [503, 'UNAVAILABLE'],
 };
 
+/** What whoever reads the error can do. */
+const adviceOfFailure: Record<UpstreamFailure, string> = {
+  unreachable: 'try again later, or pull from the registry itself',
+  timeout: 'try again later, or pull from the registry itself',
+  limited: 'the mirror asks again as soon as it may; credentials raise the limit',
+  denied: 'if it is private, the mirror needs credentials that may see it',
+  unauthorized: 'it does not exist, or is private and the mirror needs credentials that may see it',
+  failing: 'try again later, or pull from the registry itself',
+  protocol: 'pull from the registry itself, and tell whoever runs the mirror',
+  login: 'whoever runs the mirror has to renew its credentials',
+  away: 'it is asked again in a moment; the registry itself may answer',
+  offline: 'pull from the registry itself',
+};
+
 function unknownCode(kind: PullTarget['kind'] | undefined): OciErrorCode {
   if (kind === 'manifest' || kind === 'referrers') return 'MANIFEST_UNKNOWN';
   return kind === 'blob' ? 'BLOB_UNKNOWN' : 'NAME_UNKNOWN';
@@ -50,7 +64,11 @@ export function errorAnswer(error: unknown, kind?: PullTarget['kind']): ErrorAns
   if (error instanceof OciError) return answer(statusOfCode[error.code], error.code, error.message, error.detail);
   if (error instanceof UpstreamError) {
     const [status, code] = answerOfFailure[error.failure];
-    return answer(status, code === 'unknown' ? unknownCode(kind) : code, error.message);
+    return answer(
+      status,
+      code === 'unknown' ? unknownCode(kind) : code,
+      `${error.message}; ${adviceOfFailure[error.failure]}`,
+    );
   }
   if (error instanceof DigestMismatchError) return answer(502, 'UNAVAILABLE', error.message);
   if (error instanceof Error && error.name === 'TimeoutError')

@@ -1,7 +1,7 @@
 // The first request of a fill: it proves that the repository may have the blob, and agrees with the upstream on its size.
 import type { Digest } from '../oci/digest.ts';
 import type { Spools } from '../store/spools.ts';
-import { type BlobTransfer, type Part, UpstreamError } from '../upstream/upstream.ts';
+import { type BlobTransfer, UpstreamError, type WantedBlob } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
 import { firstPart } from './segments.ts';
 
@@ -37,21 +37,22 @@ export async function askFirst(question: FirstQuestion, signal: AbortSignal): Pr
     longestAnswerMs,
   );
   try {
-    const part = await partOf(question);
+    const wanted = await wantedOf(question);
     const patience = AbortSignal.any([signal, late.signal]);
-    const response = await source.upstream.fetchBlob(source.repository.path, digest, patience, part);
+    const response = await source.upstream.fetchBlob(source.repository.path, digest, patience, wanted);
     return response && { response, size: agreedSize(question, response) };
   } finally {
     clearTimeout(timer);
   }
 }
 
-/** Where the first reader waits, or else behind what an earlier fill left; `undefined` for all of a blob in one stream. */
-async function partOf({ source, digest, spools, size, from, isPlain }: FirstQuestion): Promise<Part | undefined> {
-  if (isPlain) return undefined;
+/** Where the first reader waits, or else behind what an earlier fill left; or all of the blob in one stream. */
+async function wantedOf({ source, digest, spools, size, from, isPlain }: FirstQuestion): Promise<WantedBlob> {
+  if (isPlain) return { size };
   const left = await spools.leftovers.journal(digest);
   const claimed = size === undefined || left?.size === size ? left?.checkpoints.at(-1)?.end : undefined;
-  return firstPart({ size: size ?? left?.size, from, claimed, parallel: source.upstream.parallel });
+  const part = firstPart({ size: size ?? left?.size, from, claimed, parallel: source.upstream.parallel });
+  return { ...part, size };
 }
 
 function agreedSize({ source, digest, size: told }: FirstQuestion, { size }: BlobTransfer): number {

@@ -43,18 +43,25 @@ export class Completeness {
    * the manifest.
    */
   async holds(source: Source, manifest: Manifest, signal: AbortSignal): Promise<boolean> {
-    const { records } = this.#options;
-    const key = keyOf(source.repository, manifest.descriptor.digest);
-    const { losses } = records;
-    if (this.#whole.get(key) === losses) return true;
-    const missing = await this.#missing(source.repository, manifest, deepest);
-    if (missing === undefined) {
-      this.#whole.set(key, losses);
-      return true;
-    }
+    const missing = await this.#missingNow(source.repository, manifest);
+    if (missing === undefined) return true;
     const { upstream } = source;
     if (performance.now() - upstream.lastAnswerAt < believedMs && upstream.mayAsk('blob')) return true;
     return this.#ask(source, manifest.descriptor.digest, { missing, signal });
+  }
+
+  /** Whether all that it names rests here; asks nobody. */
+  async isWhole(repository: Repository, manifest: Manifest): Promise<boolean> {
+    return (await this.#missingNow(repository, manifest)) === undefined;
+  }
+
+  async #missingNow(repository: Repository, manifest: Manifest): Promise<Digest | undefined> {
+    const key = keyOf(repository, manifest.descriptor.digest);
+    const { losses } = this.#options.records;
+    if (this.#whole.get(key) === losses) return undefined;
+    const missing = await this.#missing(repository, manifest, deepest);
+    if (missing === undefined) this.#whole.set(key, losses);
+    return missing;
   }
 
   /** One HEAD tells whether the upstream is there; while it cannot be asked it says so without a request. */

@@ -10,7 +10,7 @@ import type { Disk } from '../store/disk.ts';
 import type { Records } from '../store/records.ts';
 import type { Spool } from '../store/spool.ts';
 import { abandonable } from '../upstream/abandonable.ts';
-import type { TagPage, TagQuery } from '../upstream/upstream.ts';
+import { isUpstreamFault, type TagPage, type TagQuery } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
 import type { Absences } from './absences.ts';
 import type { Completeness } from './completeness.ts';
@@ -60,17 +60,33 @@ export class Mirror {
   }
 
   async getManifest(source: Source, reference: Reference, signal: AbortSignal): Promise<ManifestAnswer | undefined> {
-    const { tags, manifests, siblings, completeness } = this.#options;
-    const answer =
+    const { tags, manifests, siblings } = this.#options;
+    const found =
       'tag' in reference
         ? await tags.get(source, reference.tag, signal)
         : await manifests.get(source, reference.digest, signal);
-    if (!answer) return undefined;
-    // What the upstream has just given or confirmed, it has; what comes from here alone may be here in part.
-    const isFromHere = answer.outcome === 'hit' || answer.outcome === 'stale';
-    if (isFromHere && !(await completeness.holds(source, answer.manifest, signal))) return undefined;
-    siblings?.remember(source.repository, answer.manifest);
+    const answer = found && (await this.#usable(source, reference, found, signal));
+    if (answer) siblings?.remember(source.repository, answer.manifest);
     return answer;
+  }
+
+  /** What the upstream has just given or confirmed, it has; what comes from here alone may be here in part. */
+  async #usable(
+    source: Source,
+    reference: Reference,
+    found: ManifestAnswer,
+    signal: AbortSignal,
+  ): Promise<ManifestAnswer | undefined> {
+    const { tags, completeness } = this.#options;
+    if (found.outcome !== 'hit' && found.outcome !== 'stale') return found;
+    try {
+      return (await completeness.holds(source, found.manifest, signal)) ? found : undefined;
+    } catch (error) {
+      const isAway = 'tag' in reference && isUpstreamFault(error);
+      const earlier = isAway ? await tags.earlier(source, reference.tag, error) : undefined;
+      if (!earlier) throw error;
+      return earlier;
+    }
   }
 
   listTags(source: Source, page: TagQuery, signal: AbortSignal): Promise<TagPage | undefined> {
@@ -175,17 +191,18 @@ export class Mirror {
   }
 
   async #prove({ upstream, repository }: Source, digest: Digest, signal: AbortSignal): Promise<number | undefined> {
-    if (this.#options.absences.has(repository, { blob: digest })) return undefined;
+    const { absences } = this.#options;
+    if (absences.has(repository, { blob: digest })) return undefined;
     const size = await upstream.proveBlob(repository.path, digest, signal);
-    this.#note(repository, digest, size !== undefined);
-    if (size !== undefined) this.#link(repository, digest, size);
+    if (size === undefined) absences.add(repository, { blob: digest });
+    else this.#link(repository, digest, size);
     return size;
   }
 
   async #opened(fill: Fill, digest: Digest, signal: AbortSignal): Promise<Spool | 'no room' | undefined> {
     try {
       const spool = await abandonable(fill.opened, signal);
-      this.#note(fill.source.repository, digest, spool !== undefined);
+      if (!spool) this.#options.absences.add(fill.source.repository, { blob: digest });
       return spool;
     } catch (error) {
       if (isForTheDisk(error)) return 'no room';
@@ -206,8 +223,8 @@ export class Mirror {
   ): Promise<BlobAnswer | undefined> {
     const { onResume } = this.#options.fills.reports(source, digest);
     const content = await openPastDisk({ source, digest, wanted, onResume }, signal);
-    this.#note(source.repository, digest, content !== undefined);
     if (content) this.#link(source.repository, digest, content.size);
+    else this.#options.absences.add(source.repository, { blob: digest });
     return content && { content, outcome: 'miss' };
   }
 
@@ -218,13 +235,6 @@ export class Mirror {
     for (const sibling of siblings?.take(source.repository, digest) ?? [])
       if (!records.blob(sibling.digest) && !fills.find(sibling.digest))
         fills.startSibling(source, sibling.digest, sibling.size);
-  }
-
-  /** The repository's upstream gave the blob, or proved that there is none. */
-  #note(repository: Repository, blob: Digest, isThere: boolean): void {
-    const { absences } = this.#options;
-    if (isThere) absences.delete(repository, { blob });
-    else absences.add(repository, { blob });
   }
 
   #link(repository: Repository, digest: Digest, size: number): void {

@@ -51,9 +51,9 @@ export async function* receivePart(request: PartRequest): AsyncGenerator<Piece> 
   }
 }
 
-async function ask({ source, digest, end, signal }: PartRequest, start: number): Promise<BlobTransfer> {
+async function ask({ source, digest, end, size, signal }: PartRequest, start: number): Promise<BlobTransfer> {
   const { upstream, repository } = source;
-  const response = await upstream.fetchBlob(repository.path, digest, signal, { start, end });
+  const response = await upstream.fetchBlob(repository.path, digest, signal, { start, end, size });
   if (!response)
     throw new UpstreamError('protocol', `${digest} vanished from ${upstream.name} in the middle of its transfer`);
   return response;

@@ -1,4 +1,5 @@
 // What a tag means: remembered for a while, confirmed by HEAD after that, and believed longer while nobody can be asked.
+import type { Digest } from '../oci/digest.ts';
 import type { Manifest } from '../oci/manifest.ts';
 import { formatRepository } from '../oci/repository.ts';
 import type { Disk } from '../store/disk.ts';
@@ -7,6 +8,7 @@ import { abandonable } from '../upstream/abandonable.ts';
 import { isUpstreamFault, type Resolution, type TagPage, type TagQuery, UpstreamError } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
 import type { Absences } from './absences.ts';
+import type { Completeness } from './completeness.ts';
 import { tryToRemember } from './links.ts';
 import type { ManifestAnswer, Manifests } from './manifests.ts';
 import { SingleFlight } from './single-flight.ts';
@@ -16,6 +18,7 @@ export interface TagsOptions {
   readonly records: Records;
   readonly disk: Pick<Disk, 'report'>;
   readonly manifests: Manifests;
+  readonly completeness: Pick<Completeness, 'isWhole'>;
   readonly absences: Absences;
   readonly policy: TagPolicy;
   readonly stopping: AbortSignal;
@@ -59,6 +62,22 @@ export class Tags {
   /** What the tag meant last, however old, if its manifest is still here. Asks nobody. */
   async last(source: Source, tag: string): Promise<Manifest | undefined> {
     return (await this.#cached(source, tag))?.answer.manifest;
+  }
+
+  /**
+   * What the tag meant before it moved, if all of that is here: for when what it means now is not, and `reason` keeps it
+   * from being fetched. `undefined` also past the time that an old answer may be used.
+   */
+  async earlier(source: Source, tag: string, reason: unknown): Promise<ManifestAnswer | undefined> {
+    const { records, manifests, completeness, policy, onStale } = this.#options;
+    const { repository, upstream } = source;
+    const record = records.tag(repository, tag);
+    const { ttlMs, staleIfErrorMs } = policy.times(repository, tag);
+    if (!record?.earlier || ageOf(record) >= ttlMs * upstream.thrift + staleIfErrorMs) return undefined;
+    const manifest = await manifests.stored(record.earlier);
+    if (!manifest || !(await completeness.isWhole(repository, manifest))) return undefined;
+    onStale(source, tag, reason);
+    return { manifest, outcome: 'stale' };
   }
 
   /** From the upstream; from the cache, which may know fewer, when the upstream cannot be asked, or not in time. */
@@ -141,13 +160,21 @@ export class Tags {
     const { upstream, repository } = source;
     const resolution = await upstream.resolve(repository.path, { tag }, AbortSignal.any([stopping, bound]));
     const answer = resolution && (await this.#bring(source, resolution, { cached, bound }));
-    if (answer) absences.delete(repository, { tag });
-    else absences.add(repository, { tag });
+    if (!answer) absences.add(repository, { tag });
+    const digest = answer?.manifest.descriptor.digest;
+    const earlier = digest && cached && (await this.#earlier(source, digest, cached));
     tryToRemember(disk, () => {
-      if (answer) records.putTag(repository, tag, { digest: answer.manifest.descriptor.digest, checkedAt: Date.now() });
+      if (digest) records.putTag(repository, tag, { digest, checkedAt: Date.now(), earlier });
       else records.deleteTag(repository, tag);
     });
     return answer;
+  }
+
+  /** Whoever only looked at what a tag means now must not cost others the image that they have. */
+  async #earlier({ repository }: Source, digest: Digest, { record, answer }: Cached): Promise<Digest | undefined> {
+    if (record.digest === digest) return record.earlier;
+    const isWhole = await this.#options.completeness.isWhole(repository, answer.manifest);
+    return isWhole ? record.digest : record.earlier;
   }
 
   async #bring(

@@ -44,8 +44,9 @@ CREATE TABLE tags (
 ) WITHOUT ROWID;
 `;
 
-/** Since version 3: which manifests name which as their subject. */
-const subjects = `
+/** Which manifests name which as their subject; what a tag meant before, if all of that was here. */
+const addedByVersion3 = `
+ALTER TABLE tags ADD COLUMN earlier TEXT;
 CREATE TABLE subjects (
   repository INTEGER NOT NULL, subject TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (repository, subject, digest)
 ) WITHOUT ROWID;
@@ -96,7 +97,7 @@ export function prepareSchema(database: DatabaseSync, version: number): void {
   database.exec('BEGIN IMMEDIATE');
   if (version === 0) database.exec(schemaOfVersion1 + indexesOnDigests + schema);
   if (version === 1) carryOver(database);
-  database.exec(subjects);
+  database.exec(addedByVersion3);
   database.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${schemaVersion}; COMMIT`);
 }
 

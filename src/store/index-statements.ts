@@ -39,8 +39,10 @@ export function prepareStatements(database: DatabaseSync) {
     putLink: database.prepare(
       'INSERT OR REPLACE INTO links (repository, digest, size, media_type) VALUES (?, ?, ?, ?)',
     ),
-    tag: database.prepare('SELECT digest, checked_at AS checkedAt FROM tags WHERE repository = ? AND tag = ?'),
-    putTag: database.prepare('INSERT OR REPLACE INTO tags (repository, tag, digest, checked_at) VALUES (?, ?, ?, ?)'),
+    tag: database.prepare('SELECT digest, checked_at AS checkedAt, earlier FROM tags WHERE repository = ? AND tag = ?'),
+    putTag: database.prepare(
+      'INSERT OR REPLACE INTO tags (repository, tag, digest, checked_at, earlier) VALUES (?, ?, ?, ?, ?)',
+    ),
     deleteTag: database.prepare('DELETE FROM tags WHERE repository = ? AND tag = ?'),
     tags: database.prepare('SELECT tag FROM tags WHERE repository = ? AND tag > ? ORDER BY tag LIMIT ?'),
 

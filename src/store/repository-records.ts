@@ -11,6 +11,8 @@ export interface TagRecord {
   readonly digest: Digest;
   /** When an upstream last said so, in milliseconds of the epoch. */
   readonly checkedAt: number;
+  /** The last that it meant before and that was here whole; it may be gone since. */
+  readonly earlier?: Digest | undefined;
 }
 
 export interface Pin {
@@ -50,16 +52,16 @@ export class RepositoryRecords {
     return this.#index.act(() => {
       const id = this.#find(repository);
       if (id === undefined) return undefined;
-      const row = this.sql.tag.get(id, tag) as TagRecord | undefined;
-      return row && { ...row };
+      const row = this.sql.tag.get(id, tag) as (TagRecord & { earlier: Digest | null }) | undefined;
+      return row && { ...row, earlier: row.earlier ?? undefined };
     });
   }
 
-  putTag(repository: Repository, tag: string, { digest, checkedAt }: TagRecord): void {
+  putTag(repository: Repository, tag: string, { digest, checkedAt, earlier }: TagRecord): void {
     this.#index.batch(() => {
       const id = this.#findOrAdd(repository);
       if (this.#pinned.has(id) && this.tag(repository, tag)?.digest !== digest) this.#pinsVersion++;
-      this.sql.putTag.run(id, tag, digest, checkedAt);
+      this.sql.putTag.run(id, tag, digest, checkedAt, earlier ?? null);
     });
   }
 

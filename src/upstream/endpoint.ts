@@ -1,6 +1,7 @@
 // One address of an upstream and how it fares: whether it may be asked, as whom, and one question put to it.
 import type { Attempt } from './attempt.ts';
 import type { Circuit } from './circuit.ts';
+import { discreet } from './discreet.ts';
 import { askIntroduced } from './introduction.ts';
 import { holding, Places } from './places.ts';
 import type { QuestionKind } from './rate-limit.ts';
@@ -129,7 +130,7 @@ export class Endpoint {
     attempt: Attempt,
     read: Reader<T>,
   ): Promise<T> {
-    const { transport, circuit, url } = this.#options;
+    const { transport, circuit, sessions, url } = this.#options;
     const { kind, method = 'GET', path, target, headers, authorization } = question;
     const { signal } = attempt;
     const leave = await (kind === 'blob' ? this.#transfers : this.#questions).take(signal);
@@ -146,7 +147,8 @@ export class Endpoint {
         const sent = { kind, method, url: asked, authorization, signal, ...(headers && { headers }) };
         const response = await transport.send(sent);
         turn.heard(response);
-        const answer = await read(kind === 'blob' ? holding(response, leave, signal) : response);
+        const held = kind === 'blob' ? holding(response, leave, signal) : response;
+        const answer = await read(authorization !== undefined && sessions.isKnown(session) ? discreet(held) : held);
         permit.succeeded();
         if (kind !== 'blob') leave();
         return answer;

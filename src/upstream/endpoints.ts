@@ -8,13 +8,13 @@ import { BlobTrust } from './blob-trust.ts';
 import type { RegistryClient } from './registry-client.ts';
 import {
   type BlobTransfer,
-  type Part,
   type Resolution,
   type TagPage,
   type TagQuery,
   type Upstream,
   UpstreamError,
   type UpstreamStatus,
+  type WantedBlob,
 } from './upstream.ts';
 
 export interface EndpointsOptions {
@@ -64,10 +64,11 @@ export class Endpoints implements Upstream {
     return this.#ask(signal, this.#clients, (client, attempt) => client.fetchManifest(path, reference, attempt));
   }
 
-  fetchBlob(path: string, digest: Digest, signal: AbortSignal, part?: Part): Promise<BlobTransfer | undefined> {
+  fetchBlob(path: string, digest: Digest, signal: AbortSignal, wanted?: WantedBlob): Promise<BlobTransfer | undefined> {
     return this.#ask(signal, this.#trust.inOrder(this.#clients, digest), async (client, attempt) => {
-      const transfer = await client.fetchBlob(path, digest, attempt, part);
-      return transfer && { ...transfer, body: this.#watched(client, digest, transfer, signal) };
+      const transfer = await client.fetchBlob(path, digest, attempt, wanted);
+      if (!transfer || this.#clients.length === 1) return transfer;
+      return { ...transfer, body: this.#watched(client, digest, transfer, signal) };
     });
   }
 
@@ -159,7 +160,6 @@ export class Endpoints implements Upstream {
     { start, end, body }: BlobTransfer,
     signal: AbortSignal,
   ): AsyncGenerator<Uint8Array> {
-    if (this.#clients.length === 1) return yield* body;
     this.#trust.gave(client, digest);
     let position = start;
     try {

@@ -46,17 +46,37 @@ export interface UpstreamOptions {
 const unlisted = '*';
 
 export function openUpstream(options: UpstreamOptions): Upstream {
-  const { name, label = name, endpoints, credentials, allowPrivate, rate, answerTimeoutMs, parallel, log } = options;
+  const { name, label = name, endpoints, credentials, rate, answerTimeoutMs, parallel, log } = options;
   const throttle = rate === undefined ? undefined : new Throttle(rate);
   const logins = openLogins(credentials, { name, log }).filter((login) => login !== anonymous);
   const registry = endpoints.at(-1) as URL;
   const clients = endpoints.map((url) => {
-    const guard = new AddressGuard({ name, endpoint: url, allowPrivate, isOpenWorld: label === unlisted });
-    const transport = new Transport({ ...options, label, ca: options.ca, guard, throttle });
+    const transport = openTransport({ ...options, label }, { url, throttle });
     const shown = mayKnow(url, registry) ? logins : [];
     return new RegistryClient(openEndpoint({ ...options, label }, { url, transport, logins: shown }));
   });
   return new Endpoints({ name, label, answerTimeoutMs, parallel, clients });
+}
+
+type LabelledOptions = UpstreamOptions & { readonly label: string };
+
+function openTransport(
+  { name, label, allowPrivate, ca, connections, metrics, ...timeouts }: LabelledOptions,
+  { url, throttle }: { url: URL; throttle: Throttle | undefined },
+): Transport {
+  const { connectTimeoutMs, headersTimeoutMs, idleTimeoutMs } = timeouts;
+  return new Transport({
+    name,
+    label,
+    guard: new AddressGuard({ name, endpoint: url, allowPrivate, isOpenWorld: label === unlisted }),
+    throttle,
+    connections,
+    connectTimeoutMs,
+    headersTimeoutMs,
+    idleTimeoutMs,
+    ca,
+    metrics,
+  });
 }
 
 /** Credentials are the registry's: of other mirrors only its owner's own may see them, and not in the clear. */
@@ -71,7 +91,7 @@ interface EndpointParts {
 }
 
 function openEndpoint(
-  { name, label, connections, realms = [], answerTimeoutMs, metrics }: UpstreamOptions & { readonly label: string },
+  { name, label, connections, realms = [], answerTimeoutMs, metrics }: LabelledOptions,
   { url, transport, logins }: EndpointParts,
 ): Endpoint {
   // Registries that clients name are without number, and one figure for all of them would be none.
@@ -92,7 +112,8 @@ function openEndpoint(
       realms,
       transport,
       circuit: tokenCircuit,
-      timeoutMs: answerTimeoutMs,
+      // Before who asked runs out of patience, so that it is the token server that is blamed.
+      timeoutMs: Math.ceil(answerTimeoutMs * 0.9),
     }),
     limits: new Limits({ credential: login.id, label: isShown ? label : undefined, metrics }),
   });

@@ -16,6 +16,7 @@ import {
   type TagPage,
   type TagQuery,
   UpstreamError,
+  type WantedBlob,
 } from './upstream.ts';
 
 const maxListBytes = 4 * 1024 * 1024;
@@ -68,21 +69,40 @@ export class RegistryClient {
     });
   }
 
-  async fetchBlob(path: string, digest: Digest, attempt: Attempt, part?: Part): Promise<BlobTransfer | undefined> {
+  async fetchBlob(
+    path: string,
+    digest: Digest,
+    attempt: Attempt,
+    wanted: WantedBlob = {},
+  ): Promise<BlobTransfer | undefined> {
+    const transfer = await this.#fetchBlob(path, digest, attempt, wanted);
+    // A length of 0 has no first byte, and some registries refuse every Range.
+    const { size } = wanted;
+    return transfer === 'no parts' ? this.fetchBlob(path, digest, attempt, { size }) : transfer;
+  }
+
+  #fetchBlob(
+    path: string,
+    digest: Digest,
+    attempt: Attempt,
+    { start = 0, end, size: known }: WantedBlob,
+  ): Promise<BlobTransfer | 'no parts' | undefined> {
+    const part = end === undefined ? undefined : { start, end };
     const headers = part && { range: `bytes=${part.start}-${part.end - 1}` };
     const question = { kind: 'blob', path, target: `blobs/${digest}`, ...(headers && { headers }) } as const;
-    const transfer = await this.#ask(question, attempt, async (response) => {
-      if (part && response.status === 206) return this.#partOf(response, `${digest} of ${path}`, part);
-      // A length of 0 has no first byte, and some registries refuse every Range.
+    return this.#ask(question, attempt, async (response) => {
       if (part && (response.status === 416 || response.status === 400)) {
         response.discard();
         return 'no parts';
       }
-      if (!(await this.#foundBlob(question, response))) return undefined;
-      const size = lengthOf(response);
-      return { size, start: 0, end: size, body: response.body };
+      const transfer =
+        part && response.status === 206
+          ? this.#partOf(response, `${digest} of ${path}`, part)
+          : await this.#wholeOf(question, response);
+      if (transfer?.size === undefined || known === undefined || transfer.size === known) return transfer;
+      response.discard();
+      throw this.#lie(`${transfer.size} bytes for ${digest} of ${path}, which has ${known}`);
     });
-    return transfer === 'no parts' ? this.fetchBlob(path, digest, attempt) : transfer;
   }
 
   proveBlob(path: string, digest: Digest, attempt: Attempt): Promise<number | undefined> {
@@ -161,6 +181,12 @@ export class RegistryClient {
       throw this.#lie(`${JSON.stringify(contentRange)} of blob ${what}, asked for bytes ${part.start}-${part.end - 1}`);
     }
     return { size: total === undefined || total === '*' ? undefined : Number(total), start, end, body: response.body };
+  }
+
+  async #wholeOf(question: Question, response: UpstreamResponse): Promise<BlobTransfer | undefined> {
+    if (!(await this.#foundBlob(question, response))) return undefined;
+    const size = lengthOf(response);
+    return { size, start: 0, end: size, body: response.body };
   }
 
   /** `false` for a proven 404; throws for every other status that is not 200. */

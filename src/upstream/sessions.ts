@@ -37,6 +37,11 @@ export class Sessions {
     return session === this.#anonymous && this.#known.length > 0;
   }
 
+  /** It has credentials to show. */
+  isKnown(session: Session): boolean {
+    return this.#known.includes(session);
+  }
+
   mayAsk(kind: QuestionKind): boolean {
     return this.#willing.some(({ limits }) => limits.mayAsk(kind));
   }

@@ -56,6 +56,12 @@ export interface Part {
   readonly end: number;
 }
 
+/** What of a blob is asked for: a part, where there is an `end`, else all of it in one stream. */
+export interface WantedBlob extends Partial<Part> {
+  /** Of the whole blob, where that is known: an endpoint that has something else under its digest is passed over. */
+  readonly size?: number | undefined;
+}
+
 export interface BlobTransfer {
   /** Length of the whole blob; `undefined` when the upstream did not say. */
   readonly size: number | undefined;
@@ -124,7 +130,7 @@ export interface Upstream {
   /** Bodies of blobs that it gives at once at most; who asks for more waits. */
   readonly transfers: number;
   /** Unverified bytes: the part, if the upstream gives parts, else all. The caller reads the body or leaves its loop. */
-  fetchBlob(path: string, digest: Digest, signal: AbortSignal, part?: Part): Promise<BlobTransfer | undefined>;
+  fetchBlob(path: string, digest: Digest, signal: AbortSignal, wanted?: WantedBlob): Promise<BlobTransfer | undefined>;
   /** Size of a blob that this repository really gives out, proven by reading its first byte: HEAD lies in places. */
   proveBlob(path: string, digest: Digest, signal: AbortSignal): Promise<number | undefined>;
   listTags(path: string, page: TagQuery, signal: AbortSignal): Promise<TagPage | undefined>;

@@ -8,17 +8,21 @@ import { UpstreamError, type UpstreamFailure } from '../../src/upstream/upstream
 const timeout = new DOMException('The operation was aborted due to timeout', 'TimeoutError');
 
 describe('an upstream that', () => {
-  test.each<[string, UpstreamFailure, number, string]>([
-    ['cannot be reached', 'unreachable', 502, 'UNAVAILABLE'],
-    ['does not answer in time', 'timeout', 504, 'UNAVAILABLE'],
-    ['is over its limit, never as a 429', 'limited', 503, 'TOOMANYREQUESTS'],
-    ['denies', 'denied', 403, 'DENIED'],
-    ['fails', 'failing', 502, 'UNAVAILABLE'],
-    ['answers nonsense', 'protocol', 502, 'UNAVAILABLE'],
-  ])('%s', (_what, failure, status, code) => {
+  test.each<[string, UpstreamFailure, number, string, RegExp]>([
+    ['cannot be reached', 'unreachable', 502, 'UNAVAILABLE', /try again later, or pull from the registry itself/],
+    ['does not answer in time', 'timeout', 504, 'UNAVAILABLE', /try again later, or pull from the registry itself/],
+    ['is over its limit, never as a 429', 'limited', 503, 'TOOMANYREQUESTS', /asks again as soon as it may/],
+    ['denies', 'denied', 403, 'DENIED', /needs credentials that may see it/],
+    ['fails', 'failing', 502, 'UNAVAILABLE', /try again later, or pull from the registry itself/],
+    ['answers nonsense', 'protocol', 502, 'UNAVAILABLE', /tell whoever runs the mirror/],
+    ['refuses our credentials', 'login', 503, 'UNAVAILABLE', /renew its credentials/],
+    ['rests', 'away', 503, 'UNAVAILABLE', /asked again in a moment/],
+    ['must not be asked', 'offline', 503, 'UNAVAILABLE', /pull from the registry itself/],
+  ])('%s', (_what, failure, status, code, advice) => {
     const { body, ...answer } = errorAnswer(new UpstreamError(failure, 'what happened'), 'blob');
     expect(answer.status).toBe(status);
-    expect(body).toEqual({ errors: [{ code, message: 'what happened', detail: null }] });
+    expect(body).toEqual({ errors: [{ code, message: expect.stringMatching(/^what happened; /), detail: null }] });
+    expect(body.errors[0]?.message).toMatch(advice);
   });
 
   test.each([

@@ -1,84 +1,12 @@
 // Complete or not at all: what is here in part goes out only while the rest can be fetched.
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { UpstreamError, type UpstreamFailure } from '../../src/upstream/upstream.ts';
-import { describe as descriptorOf, indexManifest, mediaTypes } from '../support/fake-image.ts';
-import { type AddedImage, type FakeUpstream, startFakeUpstream } from '../support/fake-upstream.ts';
+import { describe as descriptorOf, mediaTypes } from '../support/fake-image.ts';
 import { type FaultEffect, refusals } from '../support/faults.ts';
 import { Gate } from '../support/gate.ts';
 import { contentOf } from '../support/served-content.ts';
-import {
-  altered,
-  digestFor,
-  filled,
-  patient,
-  type StartedMirror,
-  type StartMirrorOptions,
-  startMirror,
-} from './start-mirror.ts';
-
-const name = 'library/app';
-const linux = { architecture: 'amd64', os: 'linux' };
-const arm = { architecture: 'arm64', os: 'linux' };
-
-interface Scene extends AsyncDisposable {
-  readonly upstream: FakeUpstream;
-  readonly mirror: StartedMirror;
-  /** What the mirror believes of its upstream; as it is, where nothing is said. */
-  readonly changes: { lastAnswerAt?: number; mayAsk?: () => boolean };
-  /** By tag, or by the digest of the image. */
-  pull(reference?: string | AddedImage, from?: string): Promise<string | undefined>;
-  /** Until they are stored. */
-  pullBlobs(image: AddedImage, from?: string): Promise<void>;
-  /** Of the upstream, since this was looked at last. */
-  asked(): string[];
-}
-
-async function scene(options: Partial<StartMirrorOptions> = {}): Promise<Scene> {
-  const upstream = await startFakeUpstream();
-  // Nobody knows whether it is there, unless a test says so.
-  const changes: Scene['changes'] = { lastAnswerAt: Number.NEGATIVE_INFINITY };
-  const mirror = await startMirror({
-    upstreams: { 'docker.io': upstream },
-    wrap: (real) => altered(real, changes),
-    revalidateTimeoutMs: 50,
-    ...options,
-  });
-  return {
-    upstream,
-    mirror,
-    changes,
-    pull: async (reference = 'latest', from = name) => {
-      const wanted = typeof reference === 'string' ? { tag: reference } : { digest: digestFor(reference) };
-      return (await mirror.mirror.getManifest(mirror.source(from), wanted, patient))?.outcome;
-    },
-    pullBlobs: async ({ config, layers }, from = name) => {
-      for (const blob of [config, ...layers]) {
-        const answer = await mirror.mirror.openBlob(mirror.source(from), digestFor(blob), patient);
-        await filled(mirror, digestFor(blob));
-        await answer?.content.close();
-      }
-    },
-    asked: () => {
-      const asked = upstream.requests.map(({ method, kind }) => `${method} ${kind}`);
-      upstream.server.forget();
-      return asked;
-    },
-    [Symbol.asyncDispose]: async () => {
-      await mirror[Symbol.asyncDispose]();
-      await upstream[Symbol.asyncDispose]();
-    },
-  };
-}
-
-/** One image, its manifest here, and of its blobs what `isWhole` says. */
-async function cached({ isWhole }: { isWhole: boolean }, options?: Partial<StartMirrorOptions>) {
-  const at = await scene(options);
-  const image = at.upstream.addImage(name);
-  await at.pull();
-  if (isWhole) await at.pullBlobs(image);
-  at.asked();
-  return { at, image };
-}
+import { cached, name, scene } from './image-scene.ts';
+import { digestFor, patient } from './start-mirror.ts';
 
 describe('an image that is whole', () => {
   test('goes out without a question, whatever is known of its upstream', async () => {
@@ -131,6 +59,19 @@ describe('an image that is whole', () => {
     expect(blob?.outcome).toBe('hit');
     await blob?.content.close();
   });
+});
+
+test('an image that was whole is not looked through again until something is lost', async () => {
+  const { at } = await cached({ isWhole: true });
+  await using _ = at;
+  await at.pull();
+  const looks = vi.spyOn(at.mirror.records, 'blob');
+  await at.pull();
+  expect(looks).toHaveBeenCalledTimes(1);
+  at.mirror.records.putBlob(digestFor(contentOf('other')), 1);
+  at.mirror.records.deleteBlob(digestFor(contentOf('other')));
+  await at.pull();
+  expect(looks.mock.calls.length).toBeGreaterThan(2);
 });
 
 describe('an image that is here in part', () => {
@@ -235,70 +176,5 @@ describe('an image that is here in part', () => {
     leaving.abort(new Error('gone'));
     await expect(pull).rejects.toThrow('gone');
     gate.open();
-  });
-});
-
-describe('an index', () => {
-  async function withIndex() {
-    const at = await scene();
-    const images = [linux, arm].map((platform) =>
-      at.upstream.addImage(name, { tag: platform.architecture, platform, layers: [platform.architecture] }),
-    );
-    const [one, other] = images as [AddedImage, AddedImage];
-    const children = [
-      { manifest: one.manifest, platform: linux },
-      { manifest: other.manifest, platform: arm },
-    ];
-    at.upstream.addManifest(name, 'latest', indexManifest(children));
-    await at.pull();
-    at.asked();
-    return { at, one, other };
-  }
-
-  test('goes out when one of its images is whole', async () => {
-    const { at, other } = await withIndex();
-    await using _ = at;
-    await at.pull(other);
-    await at.pullBlobs(other);
-    await at.upstream.close();
-    expect([await at.pull(), await at.pull(other)]).toEqual(['hit', 'hit']);
-  });
-
-  test('stays in when none of its images is here', async () => {
-    const { at, one } = await withIndex();
-    await using _ = at;
-    await at.upstream.close();
-    await expect(at.pull()).rejects.toThrow(`${one.digest} is missing`);
-  });
-
-  test('stays in when its images are here in part only', async () => {
-    const { at, one } = await withIndex();
-    await using _ = at;
-    await at.pull(one);
-    await at.upstream.close();
-    await expect(at.pull()).rejects.toThrow(`${one.config.digest} is missing`);
-  });
-
-  test('of nothing is whole', async () => {
-    await using at = await scene();
-    at.upstream.addManifest(name, 'latest', indexManifest([]));
-    await at.pull();
-    await at.upstream.close();
-    expect(await at.pull()).toBe('hit');
-  });
-
-  test('within indexes is followed a few levels down', async () => {
-    await using at = await scene();
-    let manifest = at.upstream.addImage(name).manifest;
-    for (let level = 0; level < 6; level++) {
-      manifest = at.upstream.addManifest(name, `level${level}`, indexManifest([{ manifest, platform: linux }]));
-      await at.pull(`level${level}`);
-    }
-    const image = at.upstream.addImage(name);
-    await at.pull();
-    await at.pullBlobs(image);
-    await at.upstream.close();
-    expect(await at.pull('level3')).toBe('hit');
-    await expect(at.pull('level5')).rejects.toMatchObject({ failure: 'away' });
   });
 });

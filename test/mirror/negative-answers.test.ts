@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Digest } from '../../src/oci/digest.ts';
 import type { Reference } from '../../src/oci/reference.ts';
+import { indexManifest } from '../support/fake-image.ts';
 import { type FakeUpstream, startFakeUpstream } from '../support/fake-upstream.ts';
 import { type FaultEffect, refusals } from '../support/faults.ts';
 import { contentOf } from '../support/served-content.ts';
@@ -107,6 +108,13 @@ describe.each(ways)('%s is not remembered as absent', (_what, what) => {
   });
 });
 
+test('a blob that is not there is remembered while the disk takes nothing, too', async () => {
+  await using at = await scene();
+  at.mirror.disk.report(Object.assign(new Error('no space left'), { code: 'ENOSPC' }));
+  expect(await at.ask({ blob: nothing })).toEqual(absent);
+  expect(await at.ask({ blob: nothing })).toEqual(remembered);
+});
+
 describe('what was absent is there at once', () => {
   test('as a manifest and as a blob, when a tag brings them', async () => {
     await using at = await scene();
@@ -126,5 +134,24 @@ describe('what was absent is there at once', () => {
     expect(await at.ask({ manifest: { tag: 'nightly' } })).toMatchObject({ isThere: true });
     expect(await at.ask({ manifest: { digest } })).toMatchObject({ isThere: true });
     expect(await at.ask({ blob: layer })).toMatchObject({ isThere: true });
+    // It is so for good: it may be evicted and asked for again at once.
+    at.mirror.records.deleteBlob(digest);
+    expect(await at.ask({ manifest: { digest } })).toMatchObject({ isThere: true });
+  });
+
+  test('as an image, when an index brings it', async () => {
+    await using at = await scene();
+    const { manifest, digest: text } = at.upstream.addImage(name, { tag: 'nightly' });
+    const digest = digestFor(manifest.content);
+    at.upstream.repository(name).manifests.delete(text);
+    expect(await at.ask({ manifest: { digest } })).toEqual(absent);
+    at.upstream.addManifest(name, 'nightly', manifest);
+    at.upstream.addManifest(
+      name,
+      'all',
+      indexManifest([{ manifest, platform: { architecture: 'amd64', os: 'linux' } }]),
+    );
+    expect(await at.ask({ manifest: { tag: 'all' } })).toMatchObject({ isThere: true });
+    expect(await at.ask({ manifest: { digest } })).toMatchObject({ isThere: true });
   });
 });

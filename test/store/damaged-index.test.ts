@@ -232,7 +232,9 @@ describe('damage that shows later', () => {
   ])('at %s begins another index at once', async (_what, use) => {
     await using dir = await tempDir('index');
     const { records, told } = await damagedWhileOpen(dir.path);
+    const { losses } = records;
     use(records);
+    expect(records.losses).toBeGreaterThan(losses);
     expect(told).toEqual([expect.stringMatching(/malformed|corrupt/)]);
     const before = records.totals.blobs;
     expect(before).toBeLessThanOrEqual(1);

@@ -89,16 +89,14 @@ describe('an endpoint that hangs', () => {
     await using silent = await SilentServer.start();
     await using at = await openEndpoints({ count: 1 });
     const endpoints = [new URL(silent.url), new URL(at.registry.url)];
-    await using both = await openEndpoints({ count: 0, endpoints, answerTimeoutMs: 1000 });
+    await using both = await openEndpoints({ count: 0, endpoints, answerTimeoutMs: 2000 });
     const startedAt = performance.now();
-    expect(await both.upstream.resolve(path, latest, AbortSignal.timeout(1000))).toBeDefined();
-    expect(performance.now() - startedAt).toBeGreaterThan(400);
+    expect(await both.upstream.resolve(path, latest, AbortSignal.timeout(2000))).toBeDefined();
+    expect(performance.now() - startedAt).toBeGreaterThan(900);
     const [first] = both.upstream.status().endpoints;
     expect(first).toMatchObject({ isCircuitOpen: true, problem: expect.stringContaining('did not answer in time') });
     const knownConnections = silent.connections;
-    const again = performance.now();
     for (let index = 0; index < 20; index++) await both.upstream.resolve(path, latest, never);
-    expect(performance.now() - again).toBeLessThan(400);
     expect(silent.connections).toBe(knownConnections);
     expect(both.upstream.mayAsk('manifest')).toBe(true);
   });
@@ -110,9 +108,9 @@ describe('an endpoint that hangs', () => {
     const asking = Array.from({ length: 50 }, (_, index) => at.upstream.resolve(path, { tag: `v${index}` }, never));
     const failures = await Promise.all(asking.map(async (one) => (await upstreamError(one)).failure));
     expect(new Set(failures)).toEqual(new Set(['timeout', 'away']));
-    const startedAt = performance.now();
+    const knownConnections = silent.connections;
     const error = await upstreamError(at.upstream.fetchBlob(path, digestOf(Buffer.from('')), never));
-    expect(performance.now() - startedAt).toBeLessThan(100);
+    expect(silent.connections).toBe(knownConnections);
     expect(error.failure).toBe('away');
     expect(error.message).toContain('rests');
     expect(error.retryAfterMs).toBeGreaterThan(3000);
@@ -209,6 +207,18 @@ describe('a blob', () => {
     expect(await textOf((await at.upstream.fetchBlob(path, at.blob, never))?.body)).toBe('0123456789');
   });
 
+  test.each<[string, object]>([
+    ['all of it', {}],
+    ['a part', { start: 2, end: 6 }],
+  ])('is asked of the next one when the first has another length for it: %s', async (_, part) => {
+    await using at = await openEndpoints();
+    at.servers[0]?.faults.add({ kind: 'blob' }, { body: '0123' });
+    const transfer = await at.upstream.fetchBlob(path, at.blob, never, { ...part, size: 10 });
+    expect(transfer?.size).toBe(10);
+    expect('0123456789').toContain(await textOf(transfer?.body));
+    expect(at.asked()[1]).toBe(1);
+  });
+
   test('that was wrong is asked of who did not give it', async () => {
     await using at = await openEndpoints({ count: 3 });
     await textOf((await at.upstream.fetchBlob(path, at.blob, never))?.body);
@@ -221,12 +231,49 @@ describe('a blob', () => {
     expect(at.asked()).toEqual([0, 1, 1]);
   });
 
+  test('that all of them gave wrong is asked of the registry itself', async () => {
+    await using at = await openEndpoints({ count: 3 });
+    for (let index = 0; index < 3; index++) {
+      await textOf((await at.upstream.fetchBlob(path, at.blob, never))?.body);
+      at.upstream.distrust(at.blob);
+    }
+    at.asked();
+    await textOf((await at.upstream.fetchBlob(path, at.blob, never))?.body);
+    expect(at.asked()).toEqual([0, 0, 1]);
+  });
+
   test('whose reader leaves is nobody’s fault', async () => {
     await using at = await openEndpoints();
     for (let index = 0; index < 10; index++)
       for await (const _ of (await at.upstream.fetchBlob(path, at.blob, never))?.body ?? []) break;
     expect(at.asked()).toEqual([10, 0]);
   });
+});
+
+describe('a token server that hangs', () => {
+  test('is told by its name, and keeps nobody waiting who has a token', async () => {
+    await using at = await openEndpoints({ count: 1, servers: { auth: {} }, answerTimeoutMs: 300 });
+    await at.upstream.resolve(path, latest, never);
+    const gate = new Gate();
+    at.registry.tokens?.faults.add({}, { holdHeaders: gate });
+    const tokenServer = at.registry.tokens?.server.host ?? '';
+    const late = await upstreamError(at.upstream.resolve('library/other', latest, never));
+    expect(late).toMatchObject({ failure: 'timeout', message: expect.stringContaining(tokenServer) });
+    const away = await upstreamError(at.upstream.resolve('library/third', latest, never));
+    expect(away).toMatchObject({ failure: 'away', message: expect.stringContaining(tokenServer) });
+    expect(await at.upstream.resolve(path, latest, never)).toBeDefined();
+    gate.open();
+  });
+});
+
+test('a HEAD that lies costs no GET while pulls are used up', async () => {
+  await using at = await openEndpoints({ count: 1 });
+  at.registry.faults.add({ method: 'GET', kind: 'manifest' }, pullLimit);
+  await upstreamError(at.upstream.fetchManifest(path, latest, never));
+  at.registry.faults.add({ method: 'HEAD' }, { status: 405 });
+  at.asked();
+  expect((await upstreamError(at.upstream.resolve(path, latest, never))).failure).toBe('limited');
+  expect(at.asked()).toEqual([1]);
 });
 
 test('the time of the last answer is that of a right one', async () => {

@@ -151,6 +151,29 @@ describe('a login', () => {
     },
   };
 
+  test.each([
+    ['in JSON', (shown: string) => JSON.stringify({ errors: [{ code: 'DENIED', message: shown, detail: shown }] })],
+    ['as a code', (shown: string) => JSON.stringify({ errors: [{ code: shown }, { code: 'DENIED' }] })],
+    ['as text', (shown: string) => `DENIED, and you are ${shown}`],
+    ['as no list of errors', (shown: string) => JSON.stringify({ errors: shown, details: shown })],
+  ])('that a registry says again %s is not repeated', async (_, say) => {
+    for (const status of [403, 429, 500]) {
+      const afterLogin = async ({ response, request }: Exchange) => {
+        const shown = request.headers.authorization ?? '';
+        const plain = Buffer.from(shown.replace('Basic ', ''), 'base64').toString();
+        response.writeHead(status).end(say(`${shown} ${plain}`));
+        return true;
+      };
+      const intercept = async (exchange: Exchange) =>
+        (await withBasic.intercept(exchange)) || (exchange.record.kind !== 'ping' && afterLogin(exchange));
+      await using at = await openEndpoints({ count: 1, credentials, servers: { intercept } });
+      const { message } = await upstreamError(at.upstream.fetchManifest(path, latest, never));
+      expect(message).toContain(`answered ${status}`);
+      expect(message).not.toMatch(/first|word|Zmlyc3Q|b25l/);
+      expect(JSON.stringify(at.upstream.status())).not.toMatch(/first|word|Zmlyc3Q|b25l/);
+    }
+  });
+
   test('is shown to other endpoints on the host of the registry', async () => {
     await using at = await openEndpoints({ credentials, servers: withBasic });
     expect(await at.upstream.resolve(path, latest, never)).toBeDefined();
