@@ -24,7 +24,8 @@ export class Attempts {
     const askedMs = error.failure === 'away' || error.failure === 'limited' ? error.retryAfterMs : undefined;
     if (askedMs !== undefined) return this.#wait(Math.max(askedMs, backoffMs));
     if (gained >= worthwhileBytes) return 0;
-    if (gained === 0) this.#fruitless++;
+    // A silence was waited for already.
+    if (gained === 0) this.#fruitless += error.failure === 'timeout' ? 2 : 1;
     this.#meagre++;
     if (this.#fruitless >= maxFruitless || this.#meagre >= maxMeagre) return undefined;
     // Less up to a half by chance: many fills that broke together do not come back together.

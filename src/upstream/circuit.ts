@@ -99,8 +99,8 @@ export class Circuit {
 
   /** Opens it for that long, or for the next of its rests. */
   open(forMs?: number, problem?: string): void {
-    this.#open(forMs, true);
     this.#problem = problem;
+    this.#open(forMs, true);
   }
 
   #succeeded(knew: Rest | undefined): void {

@@ -1,8 +1,8 @@
 // One address of an upstream and how it fares: whether it may be asked, as whom, and one question put to it.
 import type { Attempt } from './attempt.ts';
+import { discreet } from './auth/discreet.ts';
+import { askIntroduced } from './auth/introduction.ts';
 import type { Circuit } from './circuit.ts';
-import { discreet } from './discreet.ts';
-import { askIntroduced } from './introduction.ts';
 import { holding, Places } from './places.ts';
 import type { QuestionKind } from './rate-limit.ts';
 import type { Session, Sessions } from './sessions.ts';
@@ -93,8 +93,10 @@ export class Endpoint {
         this.#lastAnswerAt = performance.now();
         return answer;
       } catch (error) {
-        if (attempt.signal.aborted || !(error instanceof UpstreamError)) throw error;
+        if (attempt.isAbandoned || !(error instanceof UpstreamError)) throw error;
         const isNo = error.failure === 'unauthorized' || error.failure === 'denied';
+        // Whoever relies on it having answered just now has to ask again.
+        if (!isNo) this.#lastAnswerAt = Number.NEGATIVE_INFINITY;
         if (isNo && sessions.isStandIn(session)) throw this.#refused('a refusal', problem);
         // That is about who asked, and others may be luckier.
         if (error.failure !== 'limited' && error.failure !== 'login') throw error;

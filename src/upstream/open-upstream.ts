@@ -2,16 +2,16 @@
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { AddressGuard } from './address-guard.ts';
-import { Authenticator } from './authenticator.ts';
+import { Authenticator } from './auth/authenticator.ts';
+import { sameOwner } from './auth/same-owner.ts';
 import { Circuit } from './circuit.ts';
-import type { CredentialsSetting } from './credentials.ts';
+import type { CredentialsSetting } from './credentials/credentials.ts';
+import { anonymous, type Login } from './credentials/login.ts';
+import { openLogins } from './credentials/logins.ts';
 import { addressOf, Endpoint } from './endpoint.ts';
 import { Endpoints } from './endpoints.ts';
-import { anonymous, type Login } from './login.ts';
-import { openLogins } from './logins.ts';
 import { Limits } from './rate-limit.ts';
 import { RegistryClient } from './registry-client.ts';
-import { sameOwner } from './same-owner.ts';
 import { Sessions } from './sessions.ts';
 import { Throttle } from './throttle.ts';
 import { Transport } from './transport.ts';
@@ -91,16 +91,24 @@ interface EndpointParts {
 }
 
 function openEndpoint(
-  { name, label, connections, realms = [], answerTimeoutMs, metrics }: LabelledOptions,
+  { name, label, connections, realms = [], answerTimeoutMs, metrics, log }: LabelledOptions,
   { url, transport, logins }: EndpointParts,
 ): Endpoint {
   // Registries that clients name are without number, and one figure for all of them would be none.
   const isShown = label !== unlisted;
   const circuitOf = (endpoint: string) => {
-    const show = (isOpen: boolean) => metrics.circuitOpen.set({ upstream: label, endpoint }, isOpen ? 1 : 0);
-    if (!isShown) return new Circuit();
+    const show = (isOpen: boolean) => {
+      if (isShown) metrics.circuitOpen.set({ upstream: label, endpoint }, isOpen ? 1 : 0);
+    };
+    const circuit: Circuit = new Circuit({
+      onChange: (isOpen) => {
+        show(isOpen);
+        if (isOpen) log.warn({ upstream: name, endpoint, problem: circuit.problem }, 'rests: it is asked now and then');
+        else log.info({ upstream: name, endpoint }, 'is back');
+      },
+    });
     show(false);
-    return new Circuit({ onChange: show });
+    return circuit;
   };
   const address = addressOf(url);
   const tokenCircuit = circuitOf(`token server of ${address}`);
@@ -114,6 +122,7 @@ function openEndpoint(
       circuit: tokenCircuit,
       // Before who asked runs out of patience, so that it is the token server that is blamed.
       timeoutMs: Math.ceil(answerTimeoutMs * 0.9),
+      onRefused: (problem) => log.warn({ upstream: name, credential: login.id, problem }, 'a login rests'),
     }),
     limits: new Limits({ credential: login.id, label: isShown ? label : undefined, metrics }),
   });

@@ -1,5 +1,5 @@
 // Who we can be to one endpoint: every login with its own limits, and whose turn it is.
-import type { Authenticator } from './authenticator.ts';
+import type { Authenticator } from './auth/authenticator.ts';
 import type { Limits, QuestionKind } from './rate-limit.ts';
 import type { LimitStatus } from './upstream.ts';
 

@@ -1,7 +1,7 @@
 // A registry with its quirks behind a mirror that believes no tag for longer than it takes to ask again.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { CredentialsSetting } from '../../src/upstream/credentials.ts';
+import type { CredentialsSetting } from '../../src/upstream/credentials/credentials.ts';
 import { type StartedRegistry, startRegistry } from '../http/start-registry.ts';
 import type { AddedImage } from '../support/fake-upstream.ts';
 import type { StartedQuirk } from '../support/quirky-registry.ts';

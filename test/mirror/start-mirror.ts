@@ -10,7 +10,7 @@ import { type Digest, parseDigest } from '../../src/oci/digest.ts';
 import { type Cache, openCache } from '../../src/open-cache.ts';
 import type { Content } from '../../src/store/content.ts';
 import type { Layout } from '../../src/store/layout.ts';
-import type { CredentialsSetting } from '../../src/upstream/credentials.ts';
+import type { CredentialsSetting } from '../../src/upstream/credentials/credentials.ts';
 import { openUpstream } from '../../src/upstream/open-upstream.ts';
 import type { Upstream } from '../../src/upstream/upstream.ts';
 import { type Source, Upstreams } from '../../src/upstream/upstreams.ts';

@@ -289,3 +289,18 @@ test('the time of the last answer is that of a right one', async () => {
   await at.upstream.resolve(path, { tag: 'other' }, never);
   expect(at.upstream.lastAnswerAt).toBeGreaterThan(before);
 });
+
+test.each([
+  ['a failure', serverError, Number.NEGATIVE_INFINITY],
+  ['a lie', html, Number.NEGATIVE_INFINITY],
+  ['a refusal', denied, 0],
+])(
+  'after %s nobody relies on an answer from before it, unless it is an answer itself',
+  async (_what, effect, least) => {
+    await using at = await openEndpoints({ count: 1 });
+    await at.upstream.resolve(path, latest, never);
+    at.registry.faults.add({}, effect);
+    await upstreamError(at.upstream.fetchManifest(path, latest, never));
+    expect(at.upstream.lastAnswerAt > 0).toBe(least === 0);
+  },
+);

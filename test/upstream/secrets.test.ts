@@ -5,7 +5,7 @@ import { inspect } from 'node:util';
 import pino from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createMetrics } from '../../src/observe/metrics.ts';
-import type { CredentialsSetting } from '../../src/upstream/credentials.ts';
+import type { CredentialsSetting } from '../../src/upstream/credentials/credentials.ts';
 import { openUpstream } from '../../src/upstream/open-upstream.ts';
 import type { UpstreamError } from '../../src/upstream/upstream.ts';
 import { type FakeCommands, fakeCommands, printing } from '../support/fake-command.ts';

@@ -2,11 +2,11 @@
 import { createMetrics, type Metrics } from '../../src/observe/metrics.ts';
 import { AddressGuard } from '../../src/upstream/address-guard.ts';
 import { Attempt } from '../../src/upstream/attempt.ts';
-import { Authenticator } from '../../src/upstream/authenticator.ts';
+import { Authenticator } from '../../src/upstream/auth/authenticator.ts';
 import { Circuit } from '../../src/upstream/circuit.ts';
-import type { Credentials, PasswordCredentials } from '../../src/upstream/credentials.ts';
+import type { Credentials, PasswordCredentials } from '../../src/upstream/credentials/credentials.ts';
+import { anonymous, fixedLogin, type Login } from '../../src/upstream/credentials/login.ts';
 import { Endpoint } from '../../src/upstream/endpoint.ts';
-import { anonymous, fixedLogin, type Login } from '../../src/upstream/login.ts';
 import { Limits } from '../../src/upstream/rate-limit.ts';
 import { RegistryClient } from '../../src/upstream/registry-client.ts';
 import { Sessions } from '../../src/upstream/sessions.ts';

@@ -1,9 +1,9 @@
 // What a registry is shown after its challenge: nothing, a password, or a token that is kept as long as it may be.
 import { describe, expect, test, vi } from 'vitest';
-import { basic, FakeTokenServer, type TokenOptions } from '../support/fake-token-server.ts';
-import { Gate } from '../support/gate.ts';
-import { laterClock } from '../support/later-clock.ts';
-import { type AuthenticatorScene, credentials, openAuthenticator } from './upstream-scene.ts';
+import { basic, FakeTokenServer, type TokenOptions } from '../../support/fake-token-server.ts';
+import { Gate } from '../../support/gate.ts';
+import { laterClock } from '../../support/later-clock.ts';
+import { type AuthenticatorScene, credentials, openAuthenticator } from '../upstream-scene.ts';
 
 const scope = 'repository:library/app:pull';
 
@@ -96,6 +96,19 @@ describe('a token that was refused', () => {
     const second = await at.ask(first);
     expect(second).not.toBe(first);
     expect(at.tokens.permits(second, scope)).toBe(true);
+  });
+
+  test('that is young and does not go far enough is not replaced by another such', async () => {
+    await using at = await scene();
+    const first = await at.ask();
+    // Docker Hub's way to say that a repository is missing or private.
+    const challenge = `${at.tokens.challenge(scope)},error="insufficient_scope"`;
+    expect(await at.authenticator.answer(challenge, scope, first)).toBeUndefined();
+    expect(at.tokens.issued).toBe(1);
+    using clock = laterClock();
+    clock.pass(11);
+    expect(await at.authenticator.answer(challenge, scope, first)).not.toBe(first);
+    expect(at.tokens.issued).toBe(2);
   });
 
   test('is replaced once for a hundred that were refused with it', async () => {

@@ -1,7 +1,7 @@
 // The realm of a Bearer challenge: the token server that a registry names, and whether it may be asked.
-import type { Credentials } from './credentials.ts';
+import type { Credentials } from '../credentials/credentials.ts';
+import { UpstreamError } from '../upstream.ts';
 import { sameOwner } from './same-owner.ts';
-import { UpstreamError } from './upstream.ts';
 
 export interface RealmRules {
   readonly name: string;

@@ -1,9 +1,9 @@
 // The realm of a challenge: where a registry may send us for a token, and where never, least of all with a password.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { basic } from '../support/fake-token-server.ts';
-import type { RecordedServer } from '../support/recorded-server.ts';
-import { ForwardProxy, proxyEnvironment } from './forward-proxy.ts';
-import { credentials, openAuthenticator, startServer, upstreamError } from './upstream-scene.ts';
+import { basic } from '../../support/fake-token-server.ts';
+import type { RecordedServer } from '../../support/recorded-server.ts';
+import { ForwardProxy, proxyEnvironment } from '../forward-proxy.ts';
+import { credentials, openAuthenticator, startServer, upstreamError } from '../upstream-scene.ts';
 
 const scope = 'repository:library/app:pull';
 

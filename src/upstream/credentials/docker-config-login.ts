@@ -1,6 +1,6 @@
 // The login that a Docker config.json describes, as the file is now.
 import { readFile, stat } from 'node:fs/promises';
-import type { Log } from '../observe/log.ts';
+import type { Log } from '../../observe/log.ts';
 import type { Credentials } from './credentials.ts';
 import { findInDockerConfig } from './docker-config.ts';
 import { anonymous, fixedLogin, type Login, noCredentials } from './login.ts';

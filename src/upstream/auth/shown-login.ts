@@ -1,7 +1,7 @@
 // Shows a login's credentials to one registry, which locks out who goes on with a bad password.
-import { type Credentials, sameCredentials } from './credentials.ts';
-import type { Login } from './login.ts';
-import { UpstreamError } from './upstream.ts';
+import { type Credentials, sameCredentials } from '../credentials/credentials.ts';
+import type { Login } from '../credentials/login.ts';
+import { UpstreamError } from '../upstream.ts';
 
 /** Asks with these credentials. Throws `UpstreamError` 'login' when they were refused, 'denied' when they may have been. */
 export type Ask<T> = (credentials: Credentials | undefined) => Promise<T>;
@@ -10,6 +10,7 @@ const restMs = 60_000;
 
 export class ShownLogin {
   readonly #login: Login;
+  readonly #onRefused: (problem: string) => void;
   /** What the registry took last. */
   #accepted: Credentials | undefined;
   /** Credentials that it has not seen yet are on their way. Never rejects. */
@@ -17,8 +18,9 @@ export class ShownLogin {
   #restsUntil = Number.NEGATIVE_INFINITY;
   #problem = '';
 
-  constructor(login: Login) {
+  constructor(login: Login, onRefused: (problem: string) => void = () => {}) {
     this.#login = login;
+    this.#onRefused = onRefused;
   }
 
   /** Its credentials were refused, or could not be had, within the last minute: until then nobody sees them. */
@@ -72,6 +74,7 @@ export class ShownLogin {
       this.#accepted = undefined;
       this.#problem = error.message;
       this.#restsUntil = performance.now() + restMs;
+      this.#onRefused(error.message);
     }
     return error;
   }

@@ -1,9 +1,9 @@
 // Token servers that refuse, hang, lie or talk without end.
 import { describe, expect, test } from 'vitest';
-import { FakeTokenServer } from '../support/fake-token-server.ts';
-import { type FaultEffect, refusals } from '../support/faults.ts';
-import { Gate } from '../support/gate.ts';
-import { credentials, openAuthenticator, redirect, startServer, upstreamError } from './upstream-scene.ts';
+import { FakeTokenServer } from '../../support/fake-token-server.ts';
+import { type FaultEffect, refusals } from '../../support/faults.ts';
+import { Gate } from '../../support/gate.ts';
+import { credentials, openAuthenticator, redirect, startServer, upstreamError } from '../upstream-scene.ts';
 
 const scope = 'repository:library/app:pull';
 

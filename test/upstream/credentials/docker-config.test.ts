@@ -1,7 +1,7 @@
 // What a Docker config.json holds for a registry, in the forms that docker, podman and people write.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { findInDockerConfig } from '../../src/upstream/docker-config.ts';
+import { findInDockerConfig } from '../../../src/upstream/credentials/docker-config.ts';
 
 const auth = Buffer.from('robot:correct:horse').toString('base64');
 const found = { credentials: { username: 'robot', password: 'correct:horse' } };

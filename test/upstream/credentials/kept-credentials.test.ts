@@ -1,12 +1,12 @@
 // How long the credentials of a command are used, and when it is run again.
 import pino from 'pino';
 import { describe, expect, test, vi } from 'vitest';
-import { KeptCredentials } from '../../src/upstream/kept-credentials.ts';
-import { noCredentials } from '../../src/upstream/login.ts';
-import type { PrintedCredentials } from '../../src/upstream/printed-credentials.ts';
-import { Gate } from '../support/gate.ts';
-import { laterClock } from '../support/later-clock.ts';
-import { upstreamError } from './upstream-scene.ts';
+import { KeptCredentials } from '../../../src/upstream/credentials/kept-credentials.ts';
+import { noCredentials } from '../../../src/upstream/credentials/login.ts';
+import type { PrintedCredentials } from '../../../src/upstream/credentials/printed-credentials.ts';
+import { Gate } from '../../support/gate.ts';
+import { laterClock } from '../../support/later-clock.ts';
+import { upstreamError } from '../upstream-scene.ts';
 
 const minutes = 60;
 /** The command fails. */

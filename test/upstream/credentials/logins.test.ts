@@ -3,11 +3,11 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pino from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { CredentialsSetting } from '../../src/upstream/credentials.ts';
-import { openLogins } from '../../src/upstream/logins.ts';
-import { type FakeCommands, fakeCommands, printing } from '../support/fake-command.ts';
-import { laterClock } from '../support/later-clock.ts';
-import { upstreamError } from './upstream-scene.ts';
+import type { CredentialsSetting } from '../../../src/upstream/credentials/credentials.ts';
+import { openLogins } from '../../../src/upstream/credentials/logins.ts';
+import { type FakeCommands, fakeCommands, printing } from '../../support/fake-command.ts';
+import { laterClock } from '../../support/later-clock.ts';
+import { upstreamError } from '../upstream-scene.ts';
 
 const robot = { username: 'robot', password: 'correct horse' };
 const printed = JSON.stringify({ ServerURL: 'ghcr.io', Username: robot.username, Secret: robot.password });

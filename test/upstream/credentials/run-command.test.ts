@@ -2,9 +2,9 @@
 import { access, chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { runCommand } from '../../src/upstream/run-command.ts';
-import { type FakeCommands, fakeCommands, printing } from '../support/fake-command.ts';
-import { until } from '../support/until.ts';
+import { runCommand } from '../../../src/upstream/credentials/run-command.ts';
+import { type FakeCommands, fakeCommands, printing } from '../../support/fake-command.ts';
+import { until } from '../../support/until.ts';
 
 let commands: FakeCommands;
 beforeEach(async () => {

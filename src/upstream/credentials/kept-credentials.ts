@@ -1,5 +1,5 @@
 // A login whose credentials come from a command: kept until shortly before they expire, and renewed behind.
-import { errorText, type Log } from '../observe/log.ts';
+import { errorText, type Log } from '../../observe/log.ts';
 import { type Credentials, sameCredentials } from './credentials.ts';
 import type { Login } from './login.ts';
 import type { PrintedCredentials } from './printed-credentials.ts';

@@ -1,17 +1,17 @@
 // Logins at a token server and at the registry's own door: refused, renewed, limited, and out of reach.
 import { describe, expect, test } from 'vitest';
-import type { Login } from '../../src/upstream/login.ts';
-import { basic, FakeTokenServer, type TokenOptions } from '../support/fake-token-server.ts';
-import { refusals } from '../support/faults.ts';
-import { Gate } from '../support/gate.ts';
-import { laterClock } from '../support/later-clock.ts';
+import type { Login } from '../../../src/upstream/credentials/login.ts';
+import { basic, FakeTokenServer, type TokenOptions } from '../../support/fake-token-server.ts';
+import { refusals } from '../../support/faults.ts';
+import { Gate } from '../../support/gate.ts';
+import { laterClock } from '../../support/later-clock.ts';
 import {
   type AuthenticatorSceneOptions,
   credentials,
   openAuthenticator,
   startServer,
   upstreamError,
-} from './upstream-scene.ts';
+} from '../upstream-scene.ts';
 
 const scope = 'repository:library/app:pull';
 const other = 'repository:library/other:pull';

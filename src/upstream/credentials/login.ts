@@ -1,6 +1,7 @@
 // One way to be known to a registry: credentials that may change while the mirror runs.
+
+import { UpstreamError } from '../upstream.ts';
 import type { Credentials } from './credentials.ts';
-import { UpstreamError } from './upstream.ts';
 
 export interface Login {
   /** `anonymous`, or its place in the configuration from `1`. Safe to show. */

@@ -1,6 +1,6 @@
 // The Basic authorization of RFC 7617.
 import { expect, test } from 'vitest';
-import { basicAuthorization } from '../../src/upstream/credentials.ts';
+import { basicAuthorization } from '../../../src/upstream/credentials/credentials.ts';
 
 test('credentials become a Basic authorization', () => {
   // The example of RFC 7617 §2.

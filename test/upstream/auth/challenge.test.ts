@@ -1,7 +1,7 @@
 // The WWW-Authenticate header as registries write it, and as nobody should.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseChallenges } from '../../src/upstream/challenge.ts';
+import { parseChallenges } from '../../../src/upstream/auth/challenge.ts';
 
 const bearer = (parameters: Record<string, string>) => ({ scheme: 'bearer', parameters });
 

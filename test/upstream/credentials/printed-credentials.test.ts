@@ -1,7 +1,7 @@
 // What commands print as credentials, and what is made of it.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parsePrintedCredentials } from '../../src/upstream/printed-credentials.ts';
+import { parsePrintedCredentials } from '../../../src/upstream/credentials/printed-credentials.ts';
 
 describe('credentials are read', () => {
   test.each([

@@ -1,9 +1,9 @@
 // Who we are, said to an endpoint with a question: what we showed the last time, and something better after a refusal.
-import { abandonable } from './abandonable.ts';
-import type { Attempt } from './attempt.ts';
+import { abandonable } from '../abandonable.ts';
+import type { Attempt } from '../attempt.ts';
+import type { Question, Reader } from '../endpoint.ts';
+import type { UpstreamResponse } from '../transport.ts';
 import type { Authenticator } from './authenticator.ts';
-import type { Question, Reader } from './endpoint.ts';
-import type { UpstreamResponse } from './transport.ts';
 
 export interface IntroductionOptions<T> {
   readonly question: Question;

@@ -1,12 +1,12 @@
 // How often a registry sees a password before we know that it takes it, and after we know that it does not.
 import { describe, expect, test } from 'vitest';
-import type { Credentials } from '../../src/upstream/credentials.ts';
-import { anonymous, fixedLogin, type Login, noCredentials } from '../../src/upstream/login.ts';
-import { type Ask, ShownLogin } from '../../src/upstream/shown-login.ts';
-import { UpstreamError, type UpstreamFailure } from '../../src/upstream/upstream.ts';
-import { Gate } from '../support/gate.ts';
-import { laterClock } from '../support/later-clock.ts';
-import { credentials, upstreamError } from './upstream-scene.ts';
+import { type Ask, ShownLogin } from '../../../src/upstream/auth/shown-login.ts';
+import type { Credentials } from '../../../src/upstream/credentials/credentials.ts';
+import { anonymous, fixedLogin, type Login, noCredentials } from '../../../src/upstream/credentials/login.ts';
+import { UpstreamError, type UpstreamFailure } from '../../../src/upstream/upstream.ts';
+import { Gate } from '../../support/gate.ts';
+import { laterClock } from '../../support/later-clock.ts';
+import { credentials, upstreamError } from '../upstream-scene.ts';
 
 /** A registry that takes some passwords and counts what it is shown. */
 function door(isGood: (password: string) => boolean, refusal: UpstreamFailure = 'login') {

@@ -1,5 +1,5 @@
 // The refusals of a registry that was shown a login: it may say again what it saw, to every client and into the log.
-import type { UpstreamResponse } from './transport.ts';
+import type { UpstreamResponse } from '../transport.ts';
 
 /** https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes, and what registries add. */
 const codes: ReadonlySet<unknown> = new Set([

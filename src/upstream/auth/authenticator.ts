@@ -1,14 +1,14 @@
 // Answers a registry's challenge: Basic, or a token from its realm, kept until shortly before it expires.
 import { LRUCache } from 'lru-cache';
+import type { Circuit } from '../circuit.ts';
+import { basicAuthorization, type Credentials } from '../credentials/credentials.ts';
+import type { Login } from '../credentials/login.ts';
+import type { Transport } from '../transport.ts';
+import { UpstreamError } from '../upstream.ts';
 import { parseChallenges } from './challenge.ts';
-import type { Circuit } from './circuit.ts';
-import { basicAuthorization, type Credentials } from './credentials.ts';
-import type { Login } from './login.ts';
 import { checkRealm } from './realm.ts';
 import { ShownLogin } from './shown-login.ts';
 import { requestToken, type Token } from './token-request.ts';
-import type { Transport } from './transport.ts';
-import { UpstreamError } from './upstream.ts';
 
 export interface AuthenticatorOptions {
   readonly name: string;
@@ -21,6 +21,8 @@ export interface AuthenticatorOptions {
   readonly circuit: Circuit;
   /** Bounds one token request, in milliseconds. */
   readonly timeoutMs: number;
+  /** Told whenever the login begins to rest. */
+  readonly onRefused?: (problem: string) => void;
 }
 
 interface TokenServer {
@@ -57,7 +59,7 @@ export class Authenticator {
 
   constructor(options: AuthenticatorOptions) {
     this.#options = options;
-    this.#login = new ShownLogin(options.login);
+    this.#login = new ShownLogin(options.login, options.onRefused);
   }
 
   /** The login was refused, or its credentials could not be had: it rests, and every new token ends as 'login'. */
@@ -83,8 +85,10 @@ export class Authenticator {
     const bearer = challenges.find(({ scheme }) => scheme === 'bearer');
     const credentials = await this.#login.credentials();
     if (bearer) {
-      const { realm = '', service } = bearer.parameters;
+      const { realm = '', service, error } = bearer.parameters;
       checkRealm(realm, credentials, this.#options);
+      // RFC 6750 §3.1. Docker Hub says it of what is missing or private, and another token as young would be no better.
+      if (error === 'insufficient_scope' && this.#isFresh(scope, refused)) return undefined;
       this.#scheme = { realm, service };
     } else if (challenges.some(({ scheme }) => scheme === 'basic') && credentials) {
       this.#scheme = 'basic';
@@ -116,12 +120,14 @@ export class Authenticator {
    * before its time; `undefined` for a fresh one, which was not refused for its age.
    */
   async refresh(scope: string, refused: string): Promise<string | undefined> {
-    const kept = this.#tokens.peek(scope);
-    if (kept?.authorization === refused) {
-      if (performance.now() - kept.fetchedAt < freshMs) return undefined;
-      this.#tokens.delete(scope);
-    }
+    if (this.#isFresh(scope, refused)) return undefined;
+    if (this.#tokens.peek(scope)?.authorization === refused) this.#tokens.delete(scope);
     return this.authorization(scope);
+  }
+
+  #isFresh(scope: string, authorization: string | undefined): boolean {
+    const kept = this.#tokens.peek(scope);
+    return kept?.authorization === authorization && performance.now() - (kept?.fetchedAt ?? 0) < freshMs;
   }
 
   #basic(credentials: Credentials | undefined): string | undefined {

@@ -1,8 +1,8 @@
 // One question to a token server: anonymously, with a password, or with an identity token.
-import { basicAuthorization, type Credentials } from './credentials.ts';
-import { statusError } from './status-error.ts';
-import type { Transport, UpstreamResponse } from './transport.ts';
-import { UpstreamError } from './upstream.ts';
+import { basicAuthorization, type Credentials } from '../credentials/credentials.ts';
+import { statusError } from '../status-error.ts';
+import type { Transport, UpstreamResponse } from '../transport.ts';
+import { UpstreamError } from '../upstream.ts';
 
 export interface TokenRequest {
   readonly name: string;

@@ -1,5 +1,5 @@
 // The logins of one upstream, from what its configuration says of credentials.
-import type { Log } from '../observe/log.ts';
+import type { Log } from '../../observe/log.ts';
 import { askCredentialHelper } from './credential-helper.ts';
 import type { CredentialsSetting } from './credentials.ts';
 import { DockerConfigLogin } from './docker-config-login.ts';
