@@ -1,6 +1,7 @@
 // The cache put together: a directory, what keeps it inside its budget and in order, and the mirror on top.
 import { existsSync } from 'node:fs';
 import { Absences } from './mirror/absences.ts';
+import { Blobs } from './mirror/blobs.ts';
 import { Budget, type Size } from './mirror/budget.ts';
 import { Completeness } from './mirror/completeness.ts';
 import { Evictor } from './mirror/evictor.ts';
@@ -97,14 +98,15 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   opened.defer(() => fills.drained());
   opened.defer(() => stopping.abort());
   const policy = new TagPolicy(options.tags);
-  const absences = new Absences(policy);
+  const absences = new Absences(policy, records);
   const manifests = new Manifests({ store, records, disk, absences, log, ...stop });
-  const completeness = new Completeness({ records, disk, manifests, policy, ...stop });
+  const completeness = new Completeness({ records, disk, manifests, fills, policy, ...stop });
   const tags = new Tags({ ...{ records, manifests, completeness, disk, absences, policy }, ...options, ...stop });
+  const siblings = options.siblings ? new Siblings() : undefined;
   const mirror = new Mirror({
-    ...{ store, records, manifests, tags, completeness, fills, disk, absences, log },
+    ...{ records, manifests, tags, completeness, siblings },
+    blobs: new Blobs({ store, records, fills, disk, absences, siblings, log }),
     referrers: new Referrers({ records, manifests, tags, policy, ...stop }),
-    siblings: options.siblings ? new Siblings() : undefined,
   });
 
   const parts = opened.move();

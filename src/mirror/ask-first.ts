@@ -14,6 +14,8 @@ export interface FirstQuestion {
   readonly from: number;
   /** One plain stream from the first byte: for an upstream whose parts did not make up the blob. */
   readonly isPlain: boolean;
+  /** Whose leftovers it may go on with; see `Spools.open`. */
+  readonly origin: string | undefined;
   readonly spools: Spools;
 }
 
@@ -47,9 +49,9 @@ export async function askFirst(question: FirstQuestion, signal: AbortSignal): Pr
 }
 
 /** Where the first reader waits, or else behind what an earlier fill left; or all of the blob in one stream. */
-async function wantedOf({ source, digest, spools, size, from, isPlain }: FirstQuestion): Promise<WantedBlob> {
+async function wantedOf({ source, digest, spools, origin, size, from, isPlain }: FirstQuestion): Promise<WantedBlob> {
   if (isPlain) return { size };
-  const left = await spools.leftovers.journal(digest);
+  const left = await spools.leftovers.journal(digest, origin);
   const claimed = size === undefined || left?.size === size ? left?.checkpoints.at(-1)?.end : undefined;
   const part = firstPart({ size: size ?? left?.size, from, claimed, parallel: source.upstream.parallel });
   return { ...part, size };

@@ -6,7 +6,10 @@ const maxFruitless = 5;
 /** Attempts in a row that brought less than is worth the asking. */
 const maxMeagre = 50;
 const backoffMs = 200;
-/** An upstream that says when to come back is given that time, up to so much in a row without a new byte. */
+/**
+ * An upstream that says when to come back is given that time, unless it is longer than this, or this long was
+ * waited already without a new byte.
+ */
 const longestWaitMs = 30_000;
 /** Less than this is progress, but no reason to ask again at once, nor for ever. */
 const worthwhileBytes = 64 * 1024;
@@ -32,10 +35,14 @@ export class Attempts {
     return backoffMs * 2 ** Math.max(0, this.#fruitless - 1) * (0.5 + Math.random() / 2);
   }
 
-  /** Nobody was asked: that is no attempt. Up to a quarter later by chance. */
+  /**
+   * Nobody was asked: that is no attempt. The last wait is not cut short, or the upstream would still not be asked after
+   * it: a circuit rests 5, 10 and 20 s. Up to a quarter later by chance.
+   */
   #wait(ms: number): number | undefined {
+    if (ms > longestWaitMs || this.#waitedMs >= longestWaitMs) return undefined;
     this.#waitedMs += ms;
-    return this.#waitedMs > longestWaitMs ? undefined : ms * (1 + Math.random() / 4);
+    return ms * (1 + Math.random() / 4);
   }
 }
 

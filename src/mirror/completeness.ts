@@ -1,36 +1,35 @@
 // Complete or not at all: a stored manifest goes out when all that it names is here, or can still be fetched.
 import { LRUCache } from 'lru-cache';
 import type { Digest } from '../oci/digest.ts';
-import { type Manifest, type ManifestChildren, manifestChildren } from '../oci/manifest.ts';
-import { isForeignType } from '../oci/media-types.ts';
+import type { Manifest } from '../oci/manifest.ts';
 import { formatRepository, type Repository } from '../oci/repository.ts';
-import type { Disk } from '../store/disk.ts';
-import type { Records } from '../store/records.ts';
+import { abandonable } from '../upstream/abandonable.ts';
 import { isUpstreamFault, UpstreamError } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
-import { tryToRemember } from './links.ts';
-import type { Manifests } from './manifests.ts';
+import { ImageWalk, type ImageWalkOptions } from './image-walk.ts';
 import { SingleFlight } from './single-flight.ts';
 import type { TagPolicy } from './tag-policy.ts';
 
-export interface CompletenessOptions {
-  readonly records: Records;
-  readonly disk: Pick<Disk, 'report'>;
-  readonly manifests: Pick<Manifests, 'stored'>;
+export interface CompletenessOptions extends ImageWalkOptions {
   readonly policy: TagPolicy;
-  readonly stopping: AbortSignal;
+}
+
+/** What was missing, if anything, when so much had been lost and stored. */
+interface Known {
+  readonly missing: Digest | undefined;
+  readonly losses: number;
+  readonly gains: number;
 }
 
 /** An upstream that answered anything this short a while ago is taken to be there. */
 const believedMs = 10_000;
 const rememberedImages = 10_000;
-/** An index in an index is rare; one that never ends would be an attack. */
-const deepest = 4;
 
 export class Completeness {
   readonly #options: CompletenessOptions;
-  /** By repository and manifest: how much had been lost when all of it was here. */
-  readonly #whole = new LRUCache<string, number>({ max: rememberedImages });
+  /** By repository and manifest. */
+  readonly #known = new LRUCache<string, Known>({ max: rememberedImages });
+  readonly #walks = new Map<string, Promise<Digest | undefined>>();
   readonly #asking = new SingleFlight<boolean>();
 
   constructor(options: CompletenessOptions) {
@@ -43,7 +42,7 @@ export class Completeness {
    * the manifest.
    */
   async holds(source: Source, manifest: Manifest, signal: AbortSignal): Promise<boolean> {
-    const missing = await this.#missingNow(source.repository, manifest);
+    const missing = await this.#missing(source.repository, manifest, signal);
     if (missing === undefined) return true;
     const { upstream } = source;
     if (performance.now() - upstream.lastAnswerAt < believedMs && upstream.mayAsk('blob')) return true;
@@ -52,15 +51,25 @@ export class Completeness {
 
   /** Whether all that it names rests here; asks nobody. */
   async isWhole(repository: Repository, manifest: Manifest): Promise<boolean> {
-    return (await this.#missingNow(repository, manifest)) === undefined;
+    return (await this.#missing(repository, manifest)) === undefined;
   }
 
-  async #missingNow(repository: Repository, manifest: Manifest): Promise<Digest | undefined> {
+  async #missing(repository: Repository, manifest: Manifest, signal?: AbortSignal): Promise<Digest | undefined> {
     const key = keyOf(repository, manifest.descriptor.digest);
-    const { losses } = this.#options.records;
-    if (this.#whole.get(key) === losses) return undefined;
-    const missing = await this.#missing(repository, manifest, deepest);
-    if (missing === undefined) this.#whole.set(key, losses);
+    const { losses, gains } = this.#options.records;
+    const known = this.#known.get(key);
+    // What is whole stays so until something is lost, and what is not, also until something comes.
+    if (known?.losses === losses && (known.missing === undefined || known.gains === gains)) return known.missing;
+    const now = `${key} ${losses} ${gains}`;
+    const walk = this.#walks.get(now) ?? this.#walk(repository, manifest).finally(() => this.#walks.delete(now));
+    this.#walks.set(now, walk);
+    return signal ? abandonable(walk, signal) : walk;
+  }
+
+  async #walk(repository: Repository, manifest: Manifest): Promise<Digest | undefined> {
+    const { losses, gains } = this.#options.records;
+    const { missing, isLasting } = await new ImageWalk(this.#options, repository).run(manifest);
+    if (isLasting) this.#known.set(keyOf(repository, manifest.descriptor.digest), { missing, losses, gains });
     return missing;
   }
 
@@ -85,43 +94,6 @@ export class Completeness {
       throw incomplete(source, digest, missing, cause);
     }
     throw incomplete(source, digest, missing);
-  }
-
-  /** The first digest of an image that is not here; of an index, when none of its images is here and whole. */
-  async #missing(repository: Repository, manifest: Manifest, depth: number): Promise<Digest | undefined> {
-    const { records } = this.#options;
-    const children = manifestChildren(manifest.bytes, manifest.descriptor.mediaType);
-    if (children.manifests.length > 0) return this.#missingOfIndex(repository, children, depth);
-    const blobs = children.blobs.filter(({ mediaType }) => !isForeignType(mediaType));
-    const missing = blobs.find(({ digest }) => !records.blob(digest)?.proven);
-    if (!missing) this.#link(repository, children);
-    return missing?.digest;
-  }
-
-  async #missingOfIndex(
-    repository: Repository,
-    { manifests }: ManifestChildren,
-    depth: number,
-  ): Promise<Digest | undefined> {
-    const { records, manifests: here } = this.#options;
-    let first: Digest | undefined;
-    for (const { digest } of depth > 0 ? manifests : []) {
-      const child = records.blob(digest)?.mediaType === undefined ? undefined : await here.stored(digest);
-      const missing = child ? await this.#missing(repository, child, depth - 1) : digest;
-      if (missing === undefined) {
-        this.#link(repository, { manifests: manifests.filter((other) => other.digest === digest) });
-        return undefined;
-      }
-      first ??= missing;
-    }
-    return first ?? manifests[0]?.digest;
-  }
-
-  /** A blob that was evicted lost its links; back by way of another repository it is still this manifest's. */
-  #link(repository: Repository, { blobs = [], manifests = [] }: Partial<ManifestChildren>): void {
-    const { records, disk } = this.#options;
-    const unlinked = [...blobs, ...manifests].filter(({ digest }) => !records.link(repository, digest));
-    if (unlinked.length > 0) tryToRemember(disk, () => records.addLinks(repository, unlinked));
   }
 }
 

@@ -13,14 +13,14 @@ export class NoRoomError extends Error {
   }
 }
 
-/** Somebody who waits needed the place of a fill that nobody waits for. */
+/** It made place: for somebody who waits, or for a registry that is trusted more. */
 export class YieldedError extends Error {
   override readonly name = 'YieldedError';
 }
 
 /** Whether readers may go on past the disk: the upstream did nothing wrong. */
-export function isForTheDisk(error: unknown): boolean {
-  return error instanceof NoRoomError || isDiskFault(error);
+export function goesOnPastDisk(error: unknown): boolean {
+  return error instanceof NoRoomError || error instanceof YieldedError || isDiskFault(error);
 }
 
 /** Wrong bytes cannot be gone on with, and a full disk needs the room. */

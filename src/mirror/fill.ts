@@ -10,7 +10,7 @@ import { askFirst, type FirstQuestion } from './ask-first.ts';
 import type { Budget, Reservation } from './budget.ts';
 import { asError, isWorthless, NoRoomError, YieldedError } from './fill-failure.ts';
 import { linkBlob } from './links.ts';
-import type { Slots } from './slots.ts';
+import type { Share, Slots } from './slots.ts';
 import { Transfer } from './transfer.ts';
 
 export interface FillOptions extends FirstQuestion {
@@ -21,6 +21,7 @@ export interface FillOptions extends FirstQuestion {
   readonly budget: Pick<Budget, 'reserve'>;
   readonly disk: Pick<Disk, 'report'>;
   readonly slots: Slots;
+  readonly shares: readonly Share[];
   /** Requests at once that it may have now, while somebody waits for it. */
   readonly lanes: () => number;
   /** Whether a fill that nobody waits for may begin now. */
@@ -28,6 +29,8 @@ export interface FillOptions extends FirstQuestion {
   readonly stopping: AbortSignal;
   /** Called in the same turn in which the outcome becomes visible: afterwards nobody may join. */
   readonly onSettled: (failure?: unknown) => void;
+  /** The first who reads it has come, or the last has left. */
+  readonly onReaders: () => void;
   readonly onResume: (position: number, cause: unknown) => void;
   /** Told how much of an earlier fill proved true and is not fetched again. */
   readonly onRecovered: (bytes: number) => void;
@@ -46,7 +49,10 @@ export class Fill {
   readonly #controller = new AbortController();
   readonly #signal: AbortSignal;
   #isWanted: boolean;
+  #readers = 0;
   #hasSlot = false;
+  /** Once it is known that what arrives is to be kept. */
+  #kept: Spool | undefined;
   #transfer: Transfer | undefined;
 
   constructor(options: FillOptions) {
@@ -67,39 +73,52 @@ export class Fill {
     );
   }
 
-  /** Somebody waits for it. */
+  /** Somebody waited for it, now or before. */
   get isWanted(): boolean {
     return this.#isWanted;
+  }
+
+  /** Somebody waits for it, or reads it, now. */
+  get isRead(): boolean {
+    return this.#readers > 0;
+  }
+
+  /** Every byte has come: only the proof and the commit are left. */
+  get isWritten(): boolean {
+    return this.#kept !== undefined && this.#kept.prefix === this.#kept.size;
   }
 
   get hasSlot(): boolean {
     return this.#hasSlot;
   }
 
-  /** Whether it takes a slot that somebody who waits could have. */
-  get canYield(): boolean {
-    return this.#hasSlot && !this.#isWanted;
+  /** Somebody waits for it, or reads it, until the function is called that this returns. */
+  enter(): () => void {
+    this.#readers++;
+    if (!this.#isWanted) {
+      this.#isWanted = true;
+      this.#transfer?.next();
+    }
+    if (this.#readers === 1) this.#options.onReaders();
+    let isIn = true;
+    return () => {
+      if (isIn && --this.#readers === 0) this.#options.onReaders();
+      isIn = false;
+    };
   }
 
-  /** From now on somebody waits for it. `false` when somebody did before. */
-  want(): boolean {
-    if (this.#isWanted) return false;
-    this.#isWanted = true;
-    this.#transfer?.next();
-    return true;
-  }
-
-  /** Leaves the table at once, and its bytes to the next fill. */
+  /** Leaves the table at once, and its bytes to the next fill; who reads it goes on past the disk. */
   yield(): void {
     this.#options.onSettled();
     this.#controller.abort(new YieldedError(`${this.#options.digest} made place`));
   }
 
   async #run(open: (spool: Spool | undefined) => void): Promise<void> {
-    const { slots, spools, store, records, digest } = this.#options;
+    const { slots, shares, maySpare, spools, store, records, digest } = this.#options;
     const release = await slots.acquire(this.#signal, {
-      isUrgent: () => this.#isWanted,
-      mayRun: this.#options.maySpare,
+      shares,
+      isUrgent: () => this.isRead,
+      mayRun: () => this.#isWanted || maySpare(),
       onTaken: () => {
         this.#hasSlot = true;
       },
@@ -119,7 +138,7 @@ export class Fill {
   }
 
   async #fetch(open: (spool: Spool | undefined) => void): Promise<void> {
-    const { digest, spools, onSettled } = this.#options;
+    const { digest, origin, spools, onSettled } = this.#options;
     const answer = await askFirst(this.#options, this.#signal);
     if (!answer) {
       onSettled();
@@ -130,7 +149,7 @@ export class Fill {
     const claimed = spools.leftovers.claim(digest);
     const reservation = await this.#reserve(size, claimed);
     try {
-      await this.#receive(response, await spools.open(digest, size), { reservation, claimed, open });
+      await this.#receive(response, await spools.open(digest, size, origin), { reservation, claimed, open });
     } catch (error) {
       this.#options.disk.report(error);
       reservation.release();
@@ -144,6 +163,7 @@ export class Fill {
     { reservation, claimed, open }: { reservation: Reservation; claimed: number; open(spool: Spool | undefined): void },
   ): Promise<void> {
     const { source, spools, records, disk, isPlain, lanes, onSettled, onResume, onRecovered } = this.#options;
+    if (reservation.isKept) this.#kept = spool;
     try {
       linkBlob(records, source.repository, spool.digest, spool.size);
       void spool.recovered.then((bytes) => {

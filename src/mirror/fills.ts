@@ -8,11 +8,12 @@ import type { BlobStore } from '../store/blob-store.ts';
 import type { Disk } from '../store/disk.ts';
 import type { Records } from '../store/records.ts';
 import type { Spools } from '../store/spools.ts';
+import { type Upstream, unlisted } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
 import type { Budget } from './budget.ts';
 import { Fill, type FillOptions } from './fill.ts';
 import { failureReason } from './fill-failure.ts';
-import { Slots } from './slots.ts';
+import { isFull, type Share, Slots } from './slots.ts';
 
 export interface FillsOptions {
   readonly store: BlobStore;
@@ -37,6 +38,8 @@ export interface Wish {
 const connectionsASibling = 3;
 /** The layers of some dozen images; more would only wait for an upstream that stands still. */
 const mostWaiting = 500;
+/** Of all transfers, for the registries that the configuration does not name, together. */
+const shareOfUnlisted = 1 / 4;
 
 export class Fills {
   readonly #options: FillsOptions;
@@ -44,10 +47,15 @@ export class Fills {
   /** Those too that have left the table and still put their bytes away. */
   readonly #ending = new Set<Promise<unknown>>();
   readonly #slots: Slots;
+  readonly #ofUpstream = new WeakMap<Upstream, Share>();
+  readonly #ofUnlisted: Share;
+  /** Waiting fills for which another one is making place. */
+  readonly #promised = new WeakSet<Fill>();
 
   constructor(options: FillsOptions) {
     this.#options = options;
     this.#slots = new Slots(options.maxFills);
+    this.#ofUnlisted = { most: Math.max(1, Math.floor(options.maxFills * shareOfUnlisted)), taken: 0 };
   }
 
   find(digest: Digest): Fill | undefined {
@@ -56,7 +64,6 @@ export class Fills {
 
   /** The caller has just seen, in the same turn, that none runs and that the digest is not stored. */
   start(source: Source, digest: Digest, wish: Wish): Fill {
-    this.#makeRoom();
     return this.#start(source, digest, { ...wish, isWanted: true, isPlain: false });
   }
 
@@ -67,11 +74,12 @@ export class Fills {
     this.#start(source, digest, { size, from: 0, isWanted: false, isPlain: false });
   }
 
-  /** Somebody waits now for what nobody waited for before. */
-  want(fill: Fill): void {
-    if (!fill.want()) return;
-    if (!fill.hasSlot) this.#makeRoom();
-    this.#slots.next();
+  /**
+   * Whether a running fill is to make place for one of the same digest from another registry. What anybody can set up
+   * must not decide how fast, and whether, the blob of a registry comes that the operator named.
+   */
+  givesWay(running: Fill, { upstream }: Source): boolean {
+    return upstream.label !== unlisted && (running.source.upstream.label === unlisted || !running.isRead);
   }
 
   /** Where the log and the metrics hear of a transfer, in a fill or past the disk. */
@@ -101,10 +109,16 @@ export class Fills {
       ...wish,
       ...this.reports(source, digest),
       slots: this.#slots,
+      shares: this.#shares(source),
+      origin: source.upstream.label === unlisted ? source.upstream.name : undefined,
       lanes: () => this.#lanes(source),
       maySpare: () => this.#spared(source) < mostSpared(source),
       source,
       digest,
+      onReaders: () => {
+        this.#makeRoom();
+        this.#slots.next();
+      },
       onSettled: (failure) => {
         if (this.#running.get(digest) !== fill) return;
         this.#running.delete(digest);
@@ -125,10 +139,37 @@ export class Fills {
     return fill;
   }
 
-  /** With every slot taken, the latest fill that nobody waits for makes place. */
+  /** More of an upstream would only wait for a connection. */
+  #shares({ upstream }: Source): readonly Share[] {
+    const own = this.#ofUpstream.get(upstream) ?? { most: upstream.transfers, taken: 0 };
+    this.#ofUpstream.set(upstream, own);
+    return upstream.label === unlisted ? [this.#slots.all, this.#ofUnlisted, own] : [this.#slots.all, own];
+  }
+
+  /** For each who waits and cannot begin, the latest fill makes place that nobody waits for or, without one, reads now. */
   #makeRoom(): void {
-    if (this.#slots.free > 0) return;
-    [...this.#running.values()].findLast((fill) => fill.canYield)?.yield();
+    const running = [...this.#running.values()];
+    const unread = new Set(running.filter((fill) => fill.hasSlot && !fill.isRead));
+    if (unread.size === 0) return;
+    for (const waiting of running.filter((fill) => fill.isRead && !fill.hasSlot && !this.#promised.has(fill))) {
+      const full = this.#shares(waiting.source).filter(isFull);
+      const able = [...unread].filter(({ source }) => full.every((share) => this.#shares(source).includes(share)));
+      const last = able.findLast((fill) => !fill.isWanted) ?? able.at(-1);
+      if (full.length > 0 && last) {
+        unread.delete(last);
+        this.#makePlace(last, waiting);
+      }
+    }
+  }
+
+  #makePlace(leaving: Fill, waiting: Fill): void {
+    this.#promised.add(waiting);
+    leaving.yield();
+    void leaving.ended.then(() => {
+      this.#promised.delete(waiting);
+      // Somebody else may have taken it.
+      this.#makeRoom();
+    });
   }
 
   /** The connections to an upstream are shared evenly: the first of many fills must not keep the last from beginning. */
@@ -141,7 +182,9 @@ export class Fills {
 
   /** Fills from the upstream that nobody waits for. */
   #spared({ upstream }: Source): number {
-    return [...this.#running.values()].filter((fill) => fill.canYield && fill.source.upstream === upstream).length;
+    return [...this.#running.values()].filter(
+      (fill) => !fill.isWanted && fill.hasSlot && fill.source.upstream === upstream,
+    ).length;
   }
 
   #count(): void {

@@ -74,9 +74,7 @@ export class Manifests {
     const { digest } = manifest.descriptor;
     const { manifests, blobs, subject } = usableChildren(repository, manifest);
     absences.delete(repository, { digest });
-    // Somebody may have asked before it was all pushed.
-    for (const child of manifests) absences.delete(repository, { digest: child.digest });
-    for (const child of blobs) absences.delete(repository, { blob: child.digest });
+    absences.delete(repository, 'tags');
     try {
       if (records.blob(digest)?.mediaType === undefined) {
         await store.put(digest, manifest.bytes);

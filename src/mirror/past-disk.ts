@@ -5,7 +5,7 @@ import { type Digest, digestAlgorithm, digestOf } from '../oci/digest.ts';
 import { DigestMismatchError } from '../oci/errors.ts';
 import type { Content } from '../store/content.ts';
 import type { Source } from '../upstream/upstreams.ts';
-import { isForTheDisk } from './fill-failure.ts';
+import { goesOnPastDisk } from './fill-failure.ts';
 import { type Piece, receivePart } from './receive-part.ts';
 
 export interface PassingOptions {
@@ -13,6 +13,11 @@ export interface PassingOptions {
   readonly digest: Digest;
   readonly wanted: WantedRange;
   readonly onResume: (position: number, cause: unknown) => void;
+}
+
+export interface SpooledOptions extends PassingOptions {
+  /** Its reader closes it; may be called again. */
+  readonly onClosed: () => void;
 }
 
 /** `undefined` when the upstream proved that it has no such blob. The content can be read once, forwards. */
@@ -27,14 +32,14 @@ export async function openPastDisk(options: PassingOptions, signal: AbortSignal)
   return new PassingContent(options, size);
 }
 
-/** Reads a spool as long as it lives, and goes on past the disk when the disk ends it. */
+/** Reads a spool as long as it lives, and goes on past the disk when something ends it that is no fault of the upstream. */
 export class SpooledContent implements Content {
   readonly size: number;
   readonly #spooled: Content;
-  readonly #options: PassingOptions;
+  readonly #options: SpooledOptions;
   #passing: PassingContent | undefined;
 
-  constructor(spooled: Content, options: PassingOptions) {
+  constructor(spooled: Content, options: SpooledOptions) {
     this.size = spooled.size;
     this.#spooled = spooled;
     this.#options = options;
@@ -45,7 +50,7 @@ export class SpooledContent implements Content {
     try {
       return await this.#spooled.waitFor(position, signal);
     } catch (error) {
-      if (!isForTheDisk(error)) throw error;
+      if (!goesOnPastDisk(error)) throw error;
       this.#passing = new PassingContent(this.#options, this.size, this.#spooled);
       return this.#passing.waitFor(position, signal);
     }
@@ -56,6 +61,7 @@ export class SpooledContent implements Content {
   }
 
   async close(): Promise<void> {
+    this.#options.onClosed();
     await this.#passing?.close();
     await this.#spooled.close();
   }

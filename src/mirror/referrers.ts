@@ -1,6 +1,7 @@
 // What refers to a digest: as the upstream lists it or, while it cannot be asked, as far as it is known here.
 import { LRUCache } from 'lru-cache';
 import type { Digest } from '../oci/digest.ts';
+import { maxManifestBytes } from '../oci/manifest.ts';
 import { mediaTypes } from '../oci/media-types.ts';
 import { describeReferrer, type Referrer, referrersIndex, referrersTag, withArtifactType } from '../oci/referrers.ts';
 import { formatRepository } from '../oci/repository.ts';
@@ -36,6 +37,7 @@ export class Referrers {
     sizeCalculation: ({ index }, key) => index.length + key.length,
   });
   readonly #asking = new SingleFlight<Uint8Array>();
+  readonly #looking = new SingleFlight<Uint8Array | undefined>();
 
   constructor(options: ReferrersOptions) {
     this.#options = options;
@@ -48,19 +50,14 @@ export class Referrers {
     artifactType: string | undefined,
     signal: AbortSignal,
   ): Promise<Uint8Array> {
-    const index = await this.#list(source, digest, artifactType, signal);
+    const index = await this.#list(source, digest, signal);
     return artifactType === undefined ? index : withArtifactType(index, artifactType);
   }
 
-  async #list(
-    source: Source,
-    digest: Digest,
-    artifactType: string | undefined,
-    signal: AbortSignal,
-  ): Promise<Uint8Array> {
+  async #list(source: Source, digest: Digest, signal: AbortSignal): Promise<Uint8Array> {
     const { policy, records } = this.#options;
     const { upstream, repository } = source;
-    const key = `${formatRepository(repository)}@${digest}?${artifactType ?? ''}`;
+    const key = `${formatRepository(repository)}@${digest}`;
     const known = this.#known.get(key);
     // A tag that never moves may be signed tomorrow: rules for tags do not count.
     const { ttlMs, staleIfErrorMs, revalidateTimeoutMs } = policy.usual;
@@ -71,7 +68,7 @@ export class Referrers {
     const patience = isCached ? AbortSignal.any([signal, AbortSignal.timeout(revalidateTimeoutMs)]) : signal;
     try {
       const { value } = await this.#asking.do(key, patience, async (bound) => {
-        const index = await this.#ask(source, digest, artifactType, AbortSignal.any([this.#options.stopping, bound]));
+        const index = await this.#ask(source, digest, AbortSignal.any([this.#options.stopping, bound]));
         this.#known.set(key, { index, at: performance.now() });
         return index;
       });
@@ -79,20 +76,18 @@ export class Referrers {
     } catch (error) {
       if (!isUpstreamFault(error)) throw error;
       if (known && overdueMs !== undefined && overdueMs < staleIfErrorMs) return known.index;
-      const found = await this.#here(source, digest);
-      if (found.length === 0) throw error;
-      return referrersIndex(found);
+      const { value } = await this.#looking.do(key, signal, () => this.#here(source, digest));
+      if (!value) throw error;
+      return value;
     }
   }
 
-  /** The spec has an empty index where nothing refers to the digest, whatever way there was to find out. */
-  async #ask(
-    { upstream, repository }: Source,
-    digest: Digest,
-    artifactType: string | undefined,
-    signal: AbortSignal,
-  ): Promise<Uint8Array> {
-    const told = await upstream.fetchReferrers(repository.path, digest, artifactType, signal);
+  /**
+   * Of every type: a client may make up as many as it likes. The spec has an empty index where nothing refers to the
+   * digest, whatever way there was to find out.
+   */
+  async #ask({ upstream, repository }: Source, digest: Digest, signal: AbortSignal): Promise<Uint8Array> {
+    const told = await upstream.fetchReferrers(repository.path, digest, undefined, signal);
     if (told) return told;
     // No API: then clients push the list under a tag.
     const answer = await this.#options.tags.get({ upstream, repository }, referrersTag(digest), signal);
@@ -100,11 +95,16 @@ export class Referrers {
     return isIndex ? answer.manifest.bytes : referrersIndex([]);
   }
 
-  /** Those whose manifests rest here, and those that the list under the tag names. */
-  async #here(source: Source, digest: Digest): Promise<readonly Referrer[]> {
+  /** Those whose manifests rest here, and those that the list under the tag names; `undefined` when there are none. */
+  async #here(source: Source, digest: Digest): Promise<Uint8Array | undefined> {
     const { records, manifests, tags } = this.#options;
     const found = new Map<string, Referrer>();
+    // An index as long as all of them together would be no manifest any more.
+    let left = maxManifestBytes;
     for (const referrer of records.referrers(source.repository, digest, mostListed)) {
+      const { size = 0 } = records.blob(referrer) ?? {};
+      if (size > left) continue;
+      left -= size;
       const manifest = await manifests.stored(referrer);
       const described = manifest && describeReferrer(manifest);
       if (described) found.set(described.digest, described);
@@ -112,7 +112,7 @@ export class Referrers {
     const listed = await tags.last(source, referrersTag(digest));
     for (const referrer of listed?.descriptor.mediaType === mediaTypes.ociIndex ? listedIn(listed.bytes) : [])
       found.set(referrer.digest, referrer);
-    return [...found.values()];
+    return found.size > 0 ? referrersIndex([...found.values()]) : undefined;
   }
 }
 

@@ -1,6 +1,14 @@
 // A bounded number of things at once; who comes too late waits its turn, behind those that are urgent.
 
+/** How many of the slots somebody's claims may take together. */
+export interface Share {
+  readonly most: number;
+  taken: number;
+}
+
 export interface Claim {
+  /** All that it counts for, `all` among them; who would exceed one waits, urgent or not, and others pass. */
+  readonly shares?: readonly Share[];
   /** Looked at whenever a slot is free. */
   readonly isUrgent?: () => boolean;
   /** Whether who is not urgent may have a slot at all now. */
@@ -10,38 +18,37 @@ export interface Claim {
 }
 
 interface Waiting {
+  readonly shares: readonly Share[];
   readonly isUrgent: () => boolean;
   readonly mayRun: () => boolean;
   take(): void;
 }
 
 export class Slots {
-  #free: number;
+  /** Of everybody. */
+  readonly all: Share;
   #queue: Waiting[] = [];
 
   constructor(count: number) {
-    this.#free = count;
-  }
-
-  get free(): number {
-    return this.#free;
+    this.all = { most: count, taken: 0 };
   }
 
   /** Resolves to the function that gives the slot back, once. Rejects with the signal's reason. */
   async acquire(signal: AbortSignal, claim: Claim = {}): Promise<() => void> {
     const { isUrgent = () => true, mayRun = () => true, onTaken } = claim;
+    const { shares = [this.all] } = claim;
     signal.throwIfAborted();
     return new Promise((resolve, reject) => {
       const take = () => {
         signal.removeEventListener('abort', leave);
-        this.#free--;
+        for (const share of shares) share.taken++;
         onTaken?.();
         resolve(() => {
-          this.#free++;
+          for (const share of shares) share.taken--;
           this.next();
         });
       };
-      const waiting = { isUrgent, mayRun, take };
+      const waiting = { shares, isUrgent, mayRun, take };
       const leave = () => {
         this.#queue = this.#queue.filter((other) => other !== waiting);
         reject(signal.reason);
@@ -54,11 +61,16 @@ export class Slots {
 
   /** Lets in who may come in now; to be called when a claim has changed. */
   next(): void {
-    while (this.#free > 0) {
-      const next = this.#queue.find(({ isUrgent }) => isUrgent()) ?? this.#queue.find(({ mayRun }) => mayRun());
+    while (!isFull(this.all)) {
+      const able = this.#queue.filter(({ shares }) => !shares.some(isFull));
+      const next = able.find(({ isUrgent }) => isUrgent()) ?? able.find(({ mayRun }) => mayRun());
       if (!next) return;
       this.#queue = this.#queue.filter((other) => other !== next);
       next.take();
     }
   }
+}
+
+export function isFull({ taken, most }: Share): boolean {
+  return taken >= most;
 }

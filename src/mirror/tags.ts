@@ -11,6 +11,7 @@ import type { Absences } from './absences.ts';
 import type { Completeness } from './completeness.ts';
 import { tryToRemember } from './links.ts';
 import type { ManifestAnswer, Manifests } from './manifests.ts';
+import { Setbacks } from './setbacks.ts';
 import { SingleFlight } from './single-flight.ts';
 import type { TagPolicy } from './tag-policy.ts';
 
@@ -34,6 +35,7 @@ interface Cached {
 export class Tags {
   readonly #options: TagsOptions;
   readonly #asking = new SingleFlight<ManifestAnswer | undefined>();
+  readonly #setbacks = new Setbacks();
 
   constructor(options: TagsOptions) {
     this.#options = options;
@@ -41,7 +43,7 @@ export class Tags {
 
   /** `undefined` when the upstream proved that there is no such tag. */
   async get(source: Source, tag: string, signal: AbortSignal): Promise<ManifestAnswer | undefined> {
-    const { policy, absences } = this.#options;
+    const { records, policy, absences } = this.#options;
     const { repository, upstream } = source;
     const cached = await this.#cached(source, tag);
     if (!cached && absences.has(repository, { tag })) return undefined;
@@ -50,9 +52,12 @@ export class Tags {
     const times = policy.times(repository, tag);
     const overdueMs = ageOf(cached.record) - times.ttlMs * upstream.thrift;
     if (overdueMs < 0) return cached.answer;
+    // Somebody else's question may have been answered while the manifest was read here.
+    const now = records.tag(repository, tag);
+    if (now && now.checkedAt > cached.record.checkedAt && ageOf(now) >= 0) return this.get(source, tag, signal);
     if (overdueMs < times.staleWhileRevalidateMs) {
       // Who pulls next hears of it, should it fail for longer.
-      void this.#ask(source, tag, cached, signal).catch(() => {});
+      if (!this.#setbacks.reason(keyOf(source, tag))) void this.#ask(source, tag, cached, signal).catch(() => {});
       return cached.answer;
     }
     if (overdueMs >= times.staleIfErrorMs) return this.#ask(source, tag, cached, signal);
@@ -82,13 +87,18 @@ export class Tags {
 
   /** From the upstream; from the cache, which may know fewer, when the upstream cannot be asked, or not in time. */
   async list({ upstream, repository }: Source, page: TagQuery, signal: AbortSignal): Promise<TagPage | undefined> {
-    const { records, policy } = this.#options;
+    const { records, absences, policy } = this.#options;
     const tags = records.tags(repository, page.n + 1, page.last);
-    const patience = tags.length > 0 ? within(policy.usual.revalidateTimeoutMs, signal) : signal;
+    // What begins behind the last of them is the end of the list.
+    const isCached = tags.length > 0 || records.tags(repository, 1).length > 0;
+    if (!isCached && absences.has(repository, 'tags')) return undefined;
+    const patience = isCached ? within(policy.usual.revalidateTimeoutMs, signal) : signal;
     try {
-      return await abandonable(upstream.listTags(repository.path, page, signal), patience);
+      const listed = await abandonable(upstream.listTags(repository.path, page, signal), patience);
+      if (!listed) absences.add(repository, 'tags');
+      return listed;
     } catch (error) {
-      if (!isUpstreamFault(error) || tags.length === 0) throw error;
+      if (!isUpstreamFault(error) || !isCached) throw error;
       const shown = tags.slice(0, page.n);
       return { tags: shown, last: tags.length > page.n ? shown.at(-1) : undefined };
     }
@@ -102,15 +112,18 @@ export class Tags {
     signal: AbortSignal,
   ): Promise<ManifestAnswer | undefined> {
     const { policy, onStale } = this.#options;
+    const key = keyOf(source, tag);
     const { revalidateTimeoutMs } = policy.times(source.repository, tag);
-    const leftMs = Math.max(0, Math.ceil(revalidateTimeoutMs - this.#asking.ageMs(keyOf(source, tag))));
+    const leftMs = Math.max(0, Math.ceil(revalidateTimeoutMs - this.#asking.ageMs(key)));
+    let reason = this.#setbacks.reason(key);
     try {
-      return await this.#ask(source, tag, cached, within(leftMs, signal));
+      if (!reason) return await this.#ask(source, tag, cached, within(leftMs, signal));
     } catch (error) {
       if (!isUpstreamFault(error)) throw error;
-      onStale(source, tag, error);
-      return { ...cached.answer, outcome: 'stale' };
+      reason = error;
     }
+    onStale(source, tag, reason);
+    return { ...cached.answer, outcome: 'stale' };
   }
 
   /** The tag with its manifest, both still here. The record alone is worth nothing to a client. */
@@ -141,9 +154,18 @@ export class Tags {
     cached: Cached | undefined,
     signal: AbortSignal,
   ): Promise<ManifestAnswer | undefined> {
-    const { value, joined } = await this.#asking.do(keyOf(source, tag), signal, (bound) =>
-      this.#revalidate(source, tag, { cached, bound }),
-    );
+    const key = keyOf(source, tag);
+    const { value, joined } = await this.#asking.do(key, signal, async (bound) => {
+      try {
+        const answer = await this.#revalidate(source, tag, { cached, bound });
+        this.#setbacks.delete(key);
+        return answer;
+      } catch (error) {
+        const { ttlMs } = this.#options.policy.times(source.repository, tag);
+        if (cached && isUpstreamFault(error)) this.#setbacks.add(key, error, ttlMs);
+        throw error;
+      }
+    });
     return value && joined && value.outcome === 'miss' ? { ...value, outcome: 'joined' } : value;
   }
 

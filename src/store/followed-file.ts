@@ -133,7 +133,7 @@ class JournalWriter {
   /** Forgets the checkpoints behind `end`, and torn lines. */
   truncate(end: number): void {
     const kept = this.#journal.checkpoints.filter((checkpoint) => checkpoint.end <= end);
-    this.#length = [journalHead(this.#journal.size), ...kept.map(journalLine)].join('').length;
+    this.#length = [journalHead(this.#journal), ...kept.map(journalLine)].join('').length;
     this.#lastEnd = end;
     this.#try(() => ftruncateSync(this.#fd, this.#length));
   }

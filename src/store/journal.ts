@@ -12,6 +12,8 @@ export interface Checkpoint {
 export interface Journal {
   /** Whole length of the blob in bytes. */
   readonly size: number;
+  /** Whose bytes these are, if nobody else is to go on with them: a host name. */
+  readonly origin: string | undefined;
   /** In ascending order; the last ends before `size`. */
   readonly checkpoints: readonly Checkpoint[];
 }
@@ -19,8 +21,8 @@ export interface Journal {
 /** How many bytes a killed process loses at most of what it had received without a gap. */
 export const checkpointBytes = 4 * 1024 * 1024;
 
-export function journalHead(size: number): string {
-  return `size ${size}\n`;
+export function journalHead({ size, origin }: Pick<Journal, 'size' | 'origin'>): string {
+  return origin === undefined ? `size ${size}\n` : `size ${size} ${origin}\n`;
 }
 
 export function journalLine({ end, encoded }: Checkpoint): string {
@@ -31,13 +33,14 @@ export function journalLine({ end, encoded }: Checkpoint): string {
 export async function readJournal(path: string): Promise<Journal | undefined> {
   const text = await readFile(path, 'latin1').catch(() => '');
   const [head = '', ...lines] = text.split('\n').slice(0, -1);
-  const size = Number(/^size (\d{1,15})$/.exec(head)?.[1] ?? Number.NaN);
-  if (Number.isNaN(size)) return undefined;
+  const [, length, origin] = /^size (\d{1,15})(?: (\S+))?$/.exec(head) ?? [];
+  if (length === undefined) return undefined;
+  const size = Number(length);
   const checkpoints: Checkpoint[] = [];
   for (const line of lines) {
     const [, end = '', encoded = ''] = /^(\d{1,15}) ([0-9a-f]{64,128})$/.exec(line) ?? [];
     if (Number(end) <= (checkpoints.at(-1)?.end ?? 0) || Number(end) >= size) break;
     checkpoints.push({ end: Number(end), encoded });
   }
-  return { size, checkpoints };
+  return { size, origin, checkpoints };
 }

@@ -24,9 +24,10 @@ export class Leftovers {
     return sum;
   }
 
-  /** Unproven; `undefined` when nothing is left of the digest. */
-  journal(digest: Digest): Promise<Journal | undefined> {
-    return readJournal(this.#layout.journal(digest));
+  /** Unproven; `undefined` when nothing is left of the digest, or only what others are not to go on with. */
+  async journal(digest: Digest, origin: string | undefined): Promise<Journal | undefined> {
+    const journal = await readJournal(this.#layout.journal(digest));
+    return journal?.origin === origin ? journal : undefined;
   }
 
   /** A fill goes on with it: from now on the fill's room counts for it. Its bytes on the disk. */

@@ -41,6 +41,7 @@ export class Records extends RepositoryRecords {
   readonly #usage: UsagePages;
   #renewed = Promise.withResolvers<void>();
   #losses = 0;
+  #gains = 0;
 
   constructor(path: string, { onDamaged, onFault }: RecordsOptions = {}) {
     const index = new IndexConnection(path);
@@ -79,6 +80,11 @@ export class Records extends RepositoryRecords {
     return this.#losses;
   }
 
+  /** Grows whenever something rests here that did not, or was not proven. */
+  get gains(): number {
+    return this.#gains;
+  }
+
   get totals(): { bytes: number; blobs: number } {
     return this.#index.act(() => ({ ...(this.sql.totals.get() as { bytes: number; blobs: number }) }));
   }
@@ -92,6 +98,7 @@ export class Records extends RepositoryRecords {
 
   /** Proven, and used now. Replaces what was known of the digest. */
   putBlob(digest: Digest, size: number, mediaType?: string): void {
+    this.#gains++;
     this.batch(() => {
       const row = this.sql.blob.get(digest) as { id: number } | undefined;
       if (row) this.sql.replaceBlob.run(size, mediaType ?? null, row.id);
@@ -108,6 +115,7 @@ export class Records extends RepositoryRecords {
   }
 
   prove(digest: Digest): void {
+    this.#gains++;
     this.batch(() => this.sql.prove.run(digest));
   }
 

@@ -2,7 +2,7 @@
 import { type FileHandle, mkdir, open, writeFile } from 'node:fs/promises';
 import type { Digest } from '../oci/digest.ts';
 import type { BlobStore } from './blob-store.ts';
-import { journalHead } from './journal.ts';
+import { type Journal, journalHead } from './journal.ts';
 import type { Layout } from './layout.ts';
 import { Leftovers } from './leftovers.ts';
 import { Spool, type SpoolFile } from './spool.ts';
@@ -33,16 +33,19 @@ export class Spools {
     for (let user = this.#inUse.get(digest); user; user = this.#inUse.get(digest)) await user.promise;
   }
 
-  /** Goes on with what is left of the digest, if its size is the same. The caller ends it by `commit`, `suspend` or `discard`. */
-  open(digest: Digest, size: number): Promise<Spool> {
+  /**
+   * Goes on with what is left of the digest, if its size and its `origin` are the same. The caller ends it by `commit`,
+   * `suspend` or `discard`.
+   */
+  open(digest: Digest, size: number, origin?: string): Promise<Spool> {
     return this.#use(digest, async () => {
-      const left = await this.leftovers.journal(digest);
+      const left = await this.leftovers.journal(digest, origin);
       const path = this.#layout.spool(digest);
       const found = left?.size === size ? await open(path, 'r+').catch(() => undefined) : undefined;
-      const file = found ?? (await this.#create(digest, size));
+      const file = found ?? (await this.#create(digest, { size, origin }));
       this.leftovers.claim(digest);
       const checkpoints = (found && left?.checkpoints) ?? [];
-      return { digest, size, path, file, journal: { path: this.#layout.journal(digest), size, checkpoints } };
+      return { digest, size, path, file, journal: { path: this.#layout.journal(digest), size, origin, checkpoints } };
     });
   }
 
@@ -113,11 +116,11 @@ export class Spools {
     use.resolve();
   }
 
-  async #create(digest: Digest, size: number): Promise<FileHandle> {
+  async #create(digest: Digest, head: Pick<Journal, 'size' | 'origin'>): Promise<FileHandle> {
     // Somebody may have removed the folder under us: it costs nothing to make it again.
     await mkdir(this.#layout.spools, { recursive: true });
     await this.leftovers.remove(digest);
-    await writeFile(this.#layout.journal(digest), journalHead(size));
+    await writeFile(this.#layout.journal(digest), journalHead(head));
     return open(this.#layout.spool(digest), 'wx+');
   }
 }

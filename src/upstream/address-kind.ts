@@ -1,22 +1,24 @@
 // What kind of network an address belongs to, as far as it matters for whom an upstream may send us to.
 import { BlockList, isIPv4 } from 'node:net';
 
-/** Reserved: what no registry is ever at, such as link-local, metadata services, multicast or documentation. */
-export type AddressKind = 'public' | 'private' | 'reserved';
+/**
+ * Loopback is this machine, where services trust who asks. Reserved is what no registry is ever at, such as link-local,
+ * metadata services, multicast or documentation.
+ */
+export type AddressKind = 'public' | 'private' | 'loopback' | 'reserved';
 
 // https://www.iana.org/assignments/iana-ipv4-special-registry/ and …/iana-ipv6-special-registry/
+const loopback = blockList(['127.0.0.0/8'], ['::1/128']);
 const privateNetworks = blockList(
   [
     '10.0.0.0/8',
     '172.16.0.0/12',
     '192.168.0.0/16',
-    '127.0.0.0/8',
     '100.64.0.0/10', // shared by the customers of a carrier
     '192.0.0.0/24',
     '198.18.0.0/15', // benchmarks, and proxies that answer for every name
   ],
   [
-    '::1/128',
     'fc00::/7',
     'fec0::/10',
     '64:ff9b:1::/48', // a network's own NAT64
@@ -52,6 +54,7 @@ export function addressKind(text: string): AddressKind {
   const family = isIPv4(text) ? 'ipv4' : 'ipv6';
   const address = text.replace(/%.*$/, '');
   if (reservedNetworks.check(address, family)) return 'reserved';
+  if (loopback.check(address, family)) return 'loopback';
   if (privateNetworks.check(address, family)) return 'private';
   return family === 'ipv4' || routed.check(address, family) ? 'public' : 'reserved';
 }

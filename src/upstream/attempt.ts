@@ -11,11 +11,13 @@ export class Attempt {
   /** Fires when whoever asked leaves, also after the answer began, or when the endpoint was waited for long enough. */
   readonly signal: AbortSignal;
   readonly #name: string;
+  readonly #patienceMs: number;
   readonly #late = new AbortController();
   #leftMs: number;
 
   constructor(asker: AbortSignal, { patienceMs, name }: AttemptOptions) {
     this.signal = AbortSignal.any([asker, this.#late.signal]);
+    this.#patienceMs = patienceMs;
     this.#leftMs = patienceMs;
     this.#name = name;
   }
@@ -31,6 +33,11 @@ export class Attempt {
       clearTimeout(timer);
       this.#leftMs -= performance.now() - since;
     }
+  }
+
+  /** So much of the time went to others, a token server for one, that lateness now says nothing of the endpoint. */
+  get isRushed(): boolean {
+    return this.#leftMs < this.#patienceMs / 4;
   }
 
   /** Whoever asked is gone; what fails now says nothing of the endpoint. */

@@ -2,12 +2,13 @@
 import { LRUCache } from 'lru-cache';
 import type { Digest } from '../oci/digest.ts';
 
-const maxBlobs = 10_000;
+/** A bound by size takes no room before there is something to keep, as one by number would. */
+const bound = { maxSize: 10_000, sizeCalculation: () => 1 };
 const doubtMs = 60_000;
 
 export class BlobTrust<E> {
-  readonly #givers = new LRUCache<Digest, Set<E>>({ max: maxBlobs });
-  readonly #doubted = new LRUCache<Digest, Set<E>>({ max: maxBlobs, ttl: doubtMs });
+  readonly #givers = new LRUCache<Digest, Set<E>>(bound);
+  readonly #doubted = new LRUCache<Digest, Set<E>>({ ...bound, ttl: doubtMs });
 
   gave(endpoint: E, digest: Digest): void {
     add(this.#givers, digest, endpoint);

@@ -20,7 +20,7 @@ export interface CircuitOptions {
 }
 
 interface Rest {
-  readonly until: number;
+  until: number;
   /** Asked for from outside: answers to earlier questions do not end it. */
   readonly isOrdered: boolean;
 }
@@ -97,10 +97,13 @@ export class Circuit {
     return permit;
   }
 
-  /** Opens it for that long, or for the next of its rests. */
-  open(forMs?: number, problem?: string): void {
+  /** Opens it for that long, or for the next of its rests. `by`: whose answer asked for that. */
+  open(forMs?: number, problem?: string, by?: Permit): void {
     this.#problem = problem;
-    this.#open(forMs, true);
+    // Questions that were sent side by side are refused side by side: that is one refusal, and only a probe's is another.
+    if (by && this.#rest && by !== this.#probe)
+      this.#rest.until = Math.max(this.#rest.until, this.#now() + (forMs ?? this.#restMs));
+    else this.#open(forMs, true);
   }
 
   #succeeded(knew: Rest | undefined): void {
@@ -151,7 +154,8 @@ export class Circuit {
   }
 }
 
-function isFault({ failure }: UpstreamError): boolean {
+/** It was no answer. */
+export function isFault({ failure }: UpstreamError): boolean {
   return failure === 'timeout' || failure === 'unreachable' || failure === 'failing';
 }
 

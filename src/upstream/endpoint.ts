@@ -3,6 +3,8 @@ import type { Attempt } from './attempt.ts';
 import { discreet } from './auth/discreet.ts';
 import { askIntroduced } from './auth/introduction.ts';
 import type { Circuit } from './circuit.ts';
+import { refusedCredentials } from './credentials/login.ts';
+import { Health, type Thing } from './health.ts';
 import { holding, Places } from './places.ts';
 import type { QuestionKind } from './rate-limit.ts';
 import type { Session, Sessions } from './sessions.ts';
@@ -34,19 +36,29 @@ export interface Question {
 /** Makes an answer of a response. Throws `UpstreamError` for one that is none. */
 export type Reader<T> = (response: UpstreamResponse) => Promise<T>;
 
+/** All that the registry itself said: what it sent us to has limits of its own, and speaks for one question. */
+const redirected = { status: 307, header: () => undefined };
+
 export class Endpoint {
   readonly name: string;
   readonly #options: EndpointOptions;
   readonly #transfers: Places;
   readonly #questions: Places;
+  /** Some registries take long for them: they leave places for what pulls wait for. */
+  readonly #lists: Places;
+  readonly #health: Health;
   #lastAnswerAt = Number.NEGATIVE_INFINITY;
+  #lastGivenAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: EndpointOptions) {
-    const { name, connections, transport } = options;
+    const { name, connections, transport, circuit } = options;
     this.name = name;
     this.#options = options;
     this.#transfers = new Places(transport.transfers);
-    this.#questions = new Places(Math.max(1, connections - transport.transfers));
+    const questions = Math.max(1, connections - transport.transfers);
+    this.#questions = new Places(questions);
+    this.#lists = new Places(Math.ceil(questions / 2));
+    this.#health = new Health({ circuit });
   }
 
   get address(): string {
@@ -62,20 +74,17 @@ export class Endpoint {
     return this.#lastAnswerAt;
   }
 
+  /** When it last gave what it was asked for. */
+  get lastGivenAt(): number {
+    return this.#lastGivenAt;
+  }
+
   get thrift(): number {
     return this.#options.sessions.thrift;
   }
 
   get isUsable(): boolean {
     return this.#options.circuit.mayEnter;
-  }
-
-  /** Until it may be asked; `undefined` when it may be now. */
-  retryInMs(kind: QuestionKind): number | undefined {
-    const { circuit, sessions } = this.#options;
-    const waits = [circuit.mayEnter ? undefined : circuit.retryInMs, sessions.retryInMs(kind)];
-    const known = waits.filter((wait) => wait !== undefined);
-    return known.length === 0 ? undefined : Math.max(...known);
   }
 
   mayAsk(kind: QuestionKind): boolean {
@@ -91,12 +100,13 @@ export class Endpoint {
         const answer = await this.#askAs(session, question, attempt, read);
         if (answer === undefined && sessions.isStandIn(session)) throw this.#refused('nothing', problem);
         this.#lastAnswerAt = performance.now();
+        if (answer !== undefined) this.#lastGivenAt = this.#lastAnswerAt;
         return answer;
       } catch (error) {
         if (attempt.isAbandoned || !(error instanceof UpstreamError)) throw error;
         const isNo = error.failure === 'unauthorized' || error.failure === 'denied';
         // Whoever relies on it having answered just now has to ask again.
-        if (!isNo) this.#lastAnswerAt = Number.NEGATIVE_INFINITY;
+        if (!isNo && error.failure !== 'away') this.#lastAnswerAt = this.#lastGivenAt = Number.NEGATIVE_INFINITY;
         if (isNo && sessions.isStandIn(session)) throw this.#refused('a refusal', problem);
         // That is about who asked, and others may be luckier.
         if (error.failure !== 'limited' && error.failure !== 'login') throw error;
@@ -120,54 +130,80 @@ export class Endpoint {
   }
 
   #askAs<T>(session: Session, question: Question, attempt: Attempt, read: Reader<T>): Promise<T> {
-    const put = <V>(authorization: string | undefined, reader: Reader<V>) =>
-      this.#exchange(session, { ...question, authorization }, attempt, reader);
+    const put = <V>(authorization: string | undefined, reader: Reader<V>, mayGo = () => true) =>
+      this.#exchange(session, { ...question, authorization, mayGo }, attempt, reader);
     const { origin } = this.#options.url;
     return askIntroduced({ question, authenticator: session.authenticator, origin, attempt, read, put });
   }
 
   async #exchange<T>(
     session: Session,
-    question: Question & { readonly authorization: string | undefined },
+    question: Question & { readonly authorization: string | undefined; readonly mayGo: () => boolean },
     attempt: Attempt,
     read: Reader<T>,
   ): Promise<T> {
-    const { transport, circuit, sessions, url } = this.#options;
-    const { kind, method = 'GET', path, target, headers, authorization } = question;
+    const { transport, sessions, url } = this.#options;
+    const { kind, method = 'GET', path, target, headers, authorization, mayGo } = question;
     const { signal } = attempt;
-    const leave = await (kind === 'blob' ? this.#transfers : this.#questions).take(signal);
+    const leave = await this.#place(question, signal);
+    if (!mayGo()) {
+      leave();
+      throw refusedCredentials(this.name, 'others were refused with them');
+    }
     const turn = session.limits.enter(questionKind(question));
-    const permit = turn && circuit.enter();
+    const permit = turn && this.#health.enter(question);
     if (!turn || !permit) {
       turn?.released();
       leave();
-      throw turn ? this.#away() : this.#limited(questionKind(question));
+      throw turn ? this.#away(question) : this.#limited(questionKind(question));
     }
+    const { isRushed } = attempt;
     try {
       return await attempt.timed(async () => {
         const asked = new URL(`${url.href.replace(/\/+$/, '')}/v2/${path}/${target}`);
         const sent = { kind, method, url: asked, authorization, signal, ...(headers && { headers }) };
         const response = await transport.send(sent);
-        turn.heard(response);
+        turn.heard(response.url.origin === url.origin ? response : redirected);
+        // What comes slowly from here on is no silence.
+        if (response.status < 500) permit.succeeded();
         const held = kind === 'blob' ? holding(response, leave, signal) : response;
         const answer = await read(authorization !== undefined && sessions.isKnown(session) ? discreet(held) : held);
-        permit.succeeded();
         if (kind !== 'blob') leave();
         return answer;
       });
     } catch (error) {
       turn.released();
-      if (attempt.isAbandoned || !(error instanceof UpstreamError)) permit.released();
-      else permit.failed(error, `${path} ${target}`);
+      const isTold = error instanceof UpstreamError && !attempt.isAbandoned;
+      if (isTold && !(isRushed && error.failure === 'timeout')) permit.failed(error);
+      else permit.released();
       leave();
       throw error;
     }
   }
 
-  #away(): UpstreamError {
+  /** Resolves with what gives it back. */
+  async #place({ kind, path }: Question, signal: AbortSignal): Promise<() => void> {
+    if (kind === 'blob') return this.#transfers.take(signal);
+    if (kind !== 'tags' && kind !== 'referrers') return this.#questions.take(signal, path);
+    const leaveLists = await this.#lists.take(signal, path);
+    try {
+      const leaveQuestions = await this.#questions.take(signal, path);
+      return () => {
+        leaveQuestions();
+        leaveLists();
+      };
+    } catch (error) {
+      leaveLists();
+      throw error;
+    }
+  }
+
+  #away(thing: Thing): UpstreamError {
     const { name, circuit } = this.#options;
-    const { problem = 'it failed a moment ago', retryInMs = 0 } = circuit;
-    return new UpstreamError('away', `upstream ${name} is not asked: ${this.address} rests: ${problem}`, {
+    const objection = this.#health.objection(thing) ?? circuit;
+    const { problem = 'it failed a moment ago', retryInMs = 0 } = objection;
+    const what = objection === circuit ? this.address : `what hangs at ${this.address}`;
+    return new UpstreamError('away', `upstream ${name} is not asked: ${what} rests: ${problem}`, {
       retryAfterMs: retryInMs,
     });
   }
@@ -179,11 +215,10 @@ export class Endpoint {
     });
   }
 
+  /** What is not given to nobody may be there for the login that rests. */
   #refused(answer: string, problem: unknown): unknown {
-    const what = `refused the configured credentials, and has ${answer} for who shows none`;
-    return (
-      problem ?? new UpstreamError('login', `upstream ${this.name} ${what}; see upstreams.${this.name}.credentials`)
-    );
+    const { problem: why = `upstream ${this.name} refused the configured credentials` } = this.#options.sessions;
+    return problem ?? new UpstreamError('login', `${why}; and it has ${answer} for who shows none`);
   }
 }
 

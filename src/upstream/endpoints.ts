@@ -97,7 +97,8 @@ export class Endpoints implements Upstream {
   }
 
   get lastAnswerAt(): number {
-    return Math.max(...this.#clients.map(({ endpoint }) => endpoint.lastAnswerAt));
+    // A mirror in front that has nothing proves nothing of the registry.
+    return Math.max(this.#registry.endpoint.lastAnswerAt, ...this.#clients.map(({ endpoint }) => endpoint.lastGivenAt));
   }
 
   get thrift(): number {
@@ -119,6 +120,7 @@ export class Endpoints implements Upstream {
   /** Throws what the registry itself failed with, or that it is not asked. */
   async #ask<T>(signal: AbortSignal, order: readonly RegistryClient[], asking: Asking<T>): Promise<T | undefined> {
     const deadline = performance.now() + this.answerTimeoutMs * patience;
+    const waits: number[] = [];
     let verdict: unknown;
     let clients = order;
     for (let round = 1; ; round++) {
@@ -131,8 +133,10 @@ export class Endpoints implements Upstream {
         try {
           const answer = await asking(client, attempt);
           if (answer !== undefined || client === this.#registry) return answer;
+          waits.push(0);
         } catch (error) {
           if (signal.aborted || !(error instanceof UpstreamError)) throw error;
+          waits.push(error.retryAfterMs ?? 0);
           if (client === this.#registry) verdict = error;
           if (isRefusal(error) && client === this.#registry) throw error;
           if (isBroken(error)) broken.push(client);
@@ -140,17 +144,10 @@ export class Endpoints implements Upstream {
       }
       clients = broken.filter(({ endpoint }) => endpoint.isUsable);
       const isLate = deadline - performance.now() < this.answerTimeoutMs / 4;
-      if (round === rounds || clients.length === 0 || isLate) throw this.#withRetry(verdict);
+      if (round === rounds || clients.length === 0 || isLate) throw withRetry(verdict, waits);
       const { least, most } = pauseMs;
       await pause(least + Math.random() * (most - least), undefined, { signal }).catch(() => signal.throwIfAborted());
     }
-  }
-
-  /** It may be worth asking again as soon as one of them can be asked. */
-  #withRetry(verdict: unknown): unknown {
-    if (!(verdict instanceof UpstreamError) || verdict.failure !== 'away') return verdict;
-    const waits = this.#clients.map(({ endpoint }) => endpoint.retryInMs('other') ?? 0);
-    return new UpstreamError('away', verdict.message, { retryAfterMs: Math.min(...waits), cause: verdict.cause });
   }
 
   /** Where a body breaks off, the next request for this blob goes to somebody else. */
@@ -182,6 +179,12 @@ export class Endpoints implements Upstream {
 /** An answer, though not the one that was hoped for. */
 function isRefusal({ failure }: UpstreamError): boolean {
   return failure === 'unauthorized' || failure === 'denied';
+}
+
+/** It may be worth asking again as soon as one of them can be asked. */
+function withRetry(verdict: unknown, waits: readonly number[]): unknown {
+  if (!(verdict instanceof UpstreamError) || verdict.failure !== 'away') return verdict;
+  return new UpstreamError('away', verdict.message, { retryAfterMs: Math.min(...waits), cause: verdict.cause });
 }
 
 function isBroken({ failure }: UpstreamError): boolean {

@@ -1,9 +1,15 @@
-// An upstream that the configuration forbids to ask: it never dials, and says why.
+// An upstream that must not be asked: it never dials, and says why. What of it is in the cache is served all the same.
 import { type Upstream, UpstreamError } from './upstream.ts';
 
-export function offlineUpstream({ name, label = name }: { name: string; label?: string }): Upstream {
+export interface OfflineOptions {
+  readonly name: string;
+  readonly label?: string;
+  readonly why?: string;
+}
+
+export function offlineUpstream({ name, label = name, why = 'the mirror is offline' }: OfflineOptions): Upstream {
   const refuse = async () => {
-    throw new UpstreamError('offline', `upstream ${name} is not asked: the mirror is offline`);
+    throw new UpstreamError('offline', `upstream ${name} is not asked: ${why}`);
   };
   return {
     name,

@@ -15,7 +15,7 @@ import { RegistryClient } from './registry-client.ts';
 import { Sessions } from './sessions.ts';
 import { Throttle } from './throttle.ts';
 import { Transport } from './transport.ts';
-import type { Upstream } from './upstream.ts';
+import { type Upstream, unlisted } from './upstream.ts';
 
 export interface UpstreamOptions {
   readonly name: string;
@@ -41,9 +41,6 @@ export interface UpstreamOptions {
   readonly metrics: Metrics;
   readonly log: Log;
 }
-
-/** Stands for all registries that the configuration does not name. */
-const unlisted = '*';
 
 export function openUpstream(options: UpstreamOptions): Upstream {
   const { name, label = name, endpoints, credentials, rate, answerTimeoutMs, parallel, log } = options;

@@ -25,6 +25,12 @@ export interface Turn {
   released(): void;
 }
 
+interface Permits {
+  readonly request: Permit | undefined;
+  /** Only where the question is one. */
+  readonly pull: Permit | undefined;
+}
+
 interface Quota {
   readonly count: number;
   readonly windowSeconds: number | undefined;
@@ -36,7 +42,10 @@ interface Budget {
   readonly heardAt: number;
 }
 
-const rests = { restMs: 60_000, longestRestMs: 15 * 60_000 };
+const pullRests = { restMs: 60_000, longestRestMs: 15 * 60_000 };
+/** One blob too many is no limit for hours: a running transfer must outlast the first of these. */
+const requestRests = { restMs: 2000, longestRestMs: 15 * 60_000 };
+const shortestRestMs = 1000;
 /** Docker Hub's window, for who names none. */
 const defaultWindowSeconds = 6 * 3600;
 
@@ -53,8 +62,8 @@ export class Limits {
     this.#options = options;
     const now = options.now ?? (() => performance.now());
     this.#now = now;
-    this.#pulls = new Circuit({ ...rests, now });
-    this.#requests = new Circuit({ ...rests, now });
+    this.#pulls = new Circuit({ ...pullRests, now });
+    this.#requests = new Circuit({ ...requestRests, now });
   }
 
   mayAsk(kind: QuestionKind): boolean {
@@ -64,13 +73,10 @@ export class Limits {
   /** `undefined` while it rests: one question at a time then finds out whether the rest is over. */
   enter(kind: QuestionKind): Turn | undefined {
     if (!this.mayAsk(kind)) return undefined;
-    const permits = [this.#requests.enter(), kind === 'pull' ? this.#pulls.enter() : undefined];
-    const entered = permits.filter((permit): permit is Permit => permit !== undefined);
+    const permits = { request: this.#requests.enter(), pull: kind === 'pull' ? this.#pulls.enter() : undefined };
     return {
-      heard: (response) => this.#heard(kind, response, entered),
-      released: () => {
-        for (const permit of entered) permit.released();
-      },
+      heard: (response) => this.#heard(response, permits),
+      released: () => release(permits),
     };
   }
 
@@ -90,7 +96,7 @@ export class Limits {
     return waits.length === 0 ? undefined : Math.max(...waits);
   }
 
-  status(): LimitStatus {
+  status(): Omit<LimitStatus, 'problem'> {
     return {
       credential: this.#options.credential,
       limit: this.limit,
@@ -106,16 +112,19 @@ export class Limits {
     return isOver ? undefined : budget;
   }
 
-  #heard(kind: QuestionKind, response: Pick<UpstreamResponse, 'status' | 'header'>, permits: readonly Permit[]): void {
+  #heard(response: Pick<UpstreamResponse, 'status' | 'header'>, permits: Permits): void {
     this.#learn(response);
     if (response.status === 429) {
-      for (const permit of permits) permit.released();
       const restMs = retryAfterMs(response);
-      (kind === 'pull' ? this.#pulls : this.#requests).open(restMs);
-      this.#isSpent = false;
+      if (permits.pull) {
+        this.#pulls.open(restMs ?? this.#shortWindowMs, undefined, permits.pull);
+        this.#isSpent = false;
+      } else this.#requests.open(restMs, undefined, permits.request);
+      release(permits);
       return;
     }
-    for (const permit of permits) permit.succeeded();
+    permits.request?.succeeded();
+    permits.pull?.succeeded();
     if (this.remaining === 0) this.#rest();
     else if (this.remaining !== undefined && this.#isSpent) this.#wake();
   }
@@ -123,14 +132,20 @@ export class Limits {
   /** The last pull of the window has just gone: the next would only be told so. */
   #rest(): void {
     if (this.#pulls.isOpen) return;
-    this.#pulls.open();
+    this.#pulls.open(this.#shortWindowMs);
     this.#isSpent = true;
   }
 
   /** A HEAD is told how many are left and takes none: that is how the end of the window shows. */
   #wake(): void {
-    this.#pulls = new Circuit({ ...rests, now: this.#now });
+    this.#pulls = new Circuit({ ...pullRests, now: this.#now });
     this.#isSpent = false;
+  }
+
+  /** Where the limit's window is over before our own rest would be. */
+  get #shortWindowMs(): number | undefined {
+    const windowMs = this.#budget && windowOf(this.#budget) * 1000;
+    return windowMs !== undefined && windowMs < pullRests.restMs ? Math.max(shortestRestMs, windowMs) : undefined;
   }
 
   #learn({ header }: Pick<UpstreamResponse, 'header'>): void {
@@ -149,6 +164,11 @@ export function parseQuota(text: string | undefined): Quota | undefined {
   const [, count, window] = /^\s*(\d{1,9})\s*(?:;\s*w=(\d{1,9})\s*)?$/.exec(text ?? '') ?? [];
   if (count === undefined) return undefined;
   return { count: Number(count), windowSeconds: window === undefined ? undefined : Number(window) };
+}
+
+function release({ request, pull }: Permits): void {
+  request?.released();
+  pull?.released();
 }
 
 function windowOf({ remaining, limit }: Budget): number {

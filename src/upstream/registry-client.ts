@@ -6,6 +6,7 @@ import { bareMediaType, manifestAccept, mediaTypes } from '../oci/media-types.ts
 import { formatReference, type Reference } from '../oci/reference.ts';
 import type { Attempt } from './attempt.ts';
 import type { Endpoint, Question, Reader } from './endpoint.ts';
+import { foreignText } from './foreign-text.ts';
 import { statusError } from './status-error.ts';
 import { parseTags, TagPages } from './tag-pages.ts';
 import type { UpstreamResponse } from './transport.ts';
@@ -35,8 +36,9 @@ export class RegistryClient {
     const question = { ...manifestQuestion, method: 'HEAD', path, target } as const;
     const found = await this.#ask(question, attempt, async (response) => {
       if (response.status === 429 || response.status >= 500) throw await this.#refusal(question, response);
+      if (response.status === 404) return (await this.#found(question, response)) ? {} : undefined;
       response.discard();
-      return response.status === 404 ? undefined : { descriptor: descriptorOf(response, reference) };
+      return { descriptor: descriptorOf(response, reference) };
     });
     // Some registries leave headers out on HEAD or refuse it where GET is fine (protocol quirks of ECR, GitLab).
     if (found && !found.descriptor) {
@@ -54,9 +56,8 @@ export class RegistryClient {
       const mediaType = manifestMediaType(response.header('content-type') ?? '');
       if (!mediaType) {
         response.discard();
-        throw this.#lie(
-          `${target} of ${path} as ${response.header('content-type') ?? 'no type'}, which is no manifest`,
-        );
+        const told = foreignText(response.header('content-type') ?? 'no type');
+        throw this.#lie(`${target} of ${path} as ${told}, which is no manifest`);
       }
       const bytes = await response.bytes(maxManifestBytes);
       const told = parseDigest(response.header('docker-content-digest') ?? '');
@@ -140,16 +141,12 @@ export class RegistryClient {
     const query = artifactType === undefined ? '' : `?${new URLSearchParams({ artifactType })}`;
     const question = { kind: 'referrers', path, target: `referrers/${digest}${query}` } as const;
     return this.#ask(question, attempt, async (response) => {
-      // ghcr.io sends people to a web page here: not an index means not supported.
-      if (response.status === 303) {
+      const isIndex = bareMediaType(response.header('content-type') ?? '') === mediaTypes.ociIndex;
+      if (noReferrers.has(response.status) || (response.status === 200 && !isIndex)) {
         response.discard();
         return undefined;
       }
       if (!(await this.#found(question, response))) return undefined;
-      if (bareMediaType(response.header('content-type') ?? '') !== mediaTypes.ociIndex) {
-        response.discard();
-        return undefined;
-      }
       const bytes = await response.bytes(maxManifestBytes);
       try {
         manifestChildren(bytes, mediaTypes.ociIndex);
@@ -165,7 +162,8 @@ export class RegistryClient {
       const encoding = response.header('content-encoding');
       if (response.status < 300 && encoding !== undefined && encoding !== 'identity') {
         response.discard();
-        throw this.#lie(`${question.target} of ${question.path} in ${encoding} encoding, which nobody asked for`);
+        const told = foreignText(encoding);
+        throw this.#lie(`${question.target} of ${question.path} in ${told} encoding, which nobody asked for`);
       }
       return read(response);
     });
@@ -178,7 +176,8 @@ export class RegistryClient {
     // It may give less than was asked for, from the same place.
     if (start !== part.start || !(end > start) || end > part.end) {
       response.discard();
-      throw this.#lie(`${JSON.stringify(contentRange)} of blob ${what}, asked for bytes ${part.start}-${part.end - 1}`);
+      const told = JSON.stringify(foreignText(contentRange));
+      throw this.#lie(`${told} of blob ${what}, asked for bytes ${part.start}-${part.end - 1}`);
     }
     return { size: total === undefined || total === '*' ? undefined : Number(total), start, end, body: response.body };
   }
@@ -193,6 +192,8 @@ export class RegistryClient {
   async #found(question: Question, response: UpstreamResponse): Promise<boolean> {
     if (response.status === 200) return true;
     if (response.status !== 404) throw await this.#refusal(question, response);
+    // What a proxy says while the registry behind it is away proves nothing.
+    this.#refuseWebPage(question, response);
     response.discard();
     return false;
   }
@@ -200,9 +201,14 @@ export class RegistryClient {
   /** A page for people in place of a blob, with its own length, is found out here: another endpoint may have the blob. */
   async #foundBlob(question: Question, response: UpstreamResponse): Promise<boolean> {
     const isFound = await this.#found(question, response);
-    if (!isFound || bareMediaType(response.header('content-type') ?? '') !== 'text/html') return isFound;
+    if (isFound) this.#refuseWebPage(question, response);
+    return isFound;
+  }
+
+  #refuseWebPage({ path, target }: Question, response: UpstreamResponse): void {
+    if (bareMediaType(response.header('content-type') ?? '') !== 'text/html') return;
     response.discard();
-    throw this.#lie(`a web page for ${question.target} of ${question.path}`);
+    throw this.#lie(`a web page for ${target} of ${path}`);
   }
 
   #refusal({ path, target }: Question, response: UpstreamResponse): Promise<UpstreamError> {
@@ -213,6 +219,9 @@ export class RegistryClient {
     return new UpstreamError('protocol', `upstream ${this.endpoint.name} gave ${what}`, { cause });
   }
 }
+
+/** How registries say that they have no such API; ghcr.io sends people to a web page (303). */
+const noReferrers: ReadonlySet<number> = new Set([303, 400, 404, 405, 406, 501]);
 
 const manifestQuestion = { kind: 'manifest', headers: { accept: manifestAccept } } as const;
 

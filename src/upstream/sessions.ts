@@ -68,8 +68,18 @@ export class Sessions {
     return [...this.#known, this.#anonymous].map(({ authenticator }) => authenticator.tokenServer).find(Boolean);
   }
 
+  /** Why the first of those that were refused was. */
+  get problem(): string | undefined {
+    return this.#known.map(({ authenticator }) => authenticator.problem).find((problem) => problem !== undefined);
+  }
+
   status(): LimitStatus[] {
-    return (this.#known.length > 0 ? this.#known : [this.#anonymous]).map(({ limits }) => limits.status());
+    return (this.#known.length > 0 ? this.#known : [this.#anonymous]).map(({ authenticator, limits }) => {
+      const { retryInMs, ...status } = limits.status();
+      const { problem } = authenticator;
+      const waits = [retryInMs, authenticator.retryInMs].filter((wait) => wait !== undefined);
+      return { ...status, retryInMs: waits.length === 0 ? undefined : Math.max(...waits), problem };
+    });
   }
 
   /** Public images go on without a login. */

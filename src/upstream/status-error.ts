@@ -1,4 +1,5 @@
 // Turns an upstream's refusal into an UpstreamError that says what the registry itself said.
+import { foreignText } from './foreign-text.ts';
 import { retryAfterMs } from './retry-after.ts';
 import type { UpstreamResponse } from './transport.ts';
 import { UpstreamError, type UpstreamFailure } from './upstream.ts';
@@ -9,12 +10,15 @@ const maxQuoted = 300;
 const authorizations = /\b([Bb]asic|[Bb]earer) +(?![A-Z]?[a-z]+(?![\w.~+/=-]))[\w.~+/=-]+/g;
 
 export async function statusError(name: string, what: string, response: UpstreamResponse): Promise<UpstreamError> {
-  const said = await registryMessage(response);
+  const said = response.isForeign ? '' : await registryMessage(response);
+  // A redirect may lead into a network that is none of our clients' business: it must not be read by way of our errors.
+  if (response.isForeign) response.discard();
+  const where = response.isForeign ? ` at ${response.url.host}` : '';
   const failure = failureOf(response.status);
   const retryMs = failure === 'limited' || failure === 'failing' ? retryAfterMs(response) : undefined;
   return new UpstreamError(
     failure,
-    `upstream ${name} answered ${response.status} for ${what}${said && `: ${said}`}`,
+    `upstream ${name} answered ${response.status} for ${what}${where}${said && `: ${said}`}`,
     retryMs === undefined ? {} : { retryAfterMs: retryMs },
   );
 }
@@ -39,10 +43,5 @@ async function registryMessage(response: UpstreamResponse): Promise<string> {
   } catch {
     if (/^\s*</.test(text)) return 'an HTML page';
   }
-  // Foreign text goes into headers-free JSON and logs: one line, printable, short.
-  return text
-    .replaceAll(/[^\x20-\x7e]+/g, ' ')
-    .replaceAll(authorizations, '$1 ***')
-    .trim()
-    .slice(0, maxQuoted);
+  return foreignText(text, maxErrorBytes).replaceAll(authorizations, '$1 ***').slice(0, maxQuoted);
 }

@@ -1,14 +1,16 @@
 // The pages of a tag list, made regular: registries link the next one in their own ways, or send everything at once.
 import { LRUCache } from 'lru-cache';
+import { isTag } from '../oci/reference.ts';
 import type { UpstreamResponse } from './transport.ts';
 import type { TagPage, TagQuery } from './upstream.ts';
 
 /** What is known of pages that clients may ask for next. */
 const maxCursors = 1000;
+const maxCursorLength = 2048;
 
 export class TagPages {
   /** quay.io's `next_page`, by repository and last tag: it goes on nowhere else, whatever `last` says. */
-  readonly #cursors = new LRUCache<string, string>({ max: maxCursors });
+  readonly #cursors = new LRUCache<string, string>({ maxSize: maxCursors, sizeCalculation: () => 1 });
 
   /** The query for a page of this repository. */
   query(path: string, { n, last }: TagQuery): string {
@@ -39,9 +41,10 @@ export class TagPages {
     const link = target === undefined ? null : URL.parse(target, url);
     if (!link) return undefined;
     const told = link.searchParams.get('last');
-    if (told !== null) return told;
+    if (told !== null && isTag(told)) return told;
     const last = tags.at(-1);
     if (last === undefined || link.origin !== url.origin || !hasCursor(link)) return undefined;
+    if (link.search.length > maxCursorLength) return undefined;
     this.#cursors.set(key(path, last), link.search);
     return last;
   }
@@ -63,11 +66,13 @@ function nextTarget(link: string): string | undefined {
   return undefined;
 }
 
+/** Those that can be asked for: the others are no tags, and what a client would be linked on with. */
 export function parseTags(bytes: Uint8Array): string[] | undefined {
   try {
     const { tags } = JSON.parse(Buffer.from(bytes).toString()) as { tags?: unknown };
     if (tags === null || tags === undefined) return [];
-    return Array.isArray(tags) ? tags.filter((tag): tag is string => typeof tag === 'string') : undefined;
+    if (!Array.isArray(tags)) return undefined;
+    return tags.filter((tag): tag is string => typeof tag === 'string' && isTag(tag));
   } catch {
     return undefined;
   }

@@ -40,6 +40,8 @@ export interface UpstreamRequest {
 
 export interface UpstreamResponse {
   readonly url: URL;
+  /** It comes from another origin than was asked: a redirect led there, and what it says may be meant for others. */
+  readonly isForeign: boolean;
   readonly status: number;
   header(name: string): string | undefined;
   /** Body bytes as they come. Throws `UpstreamError`. */
@@ -51,7 +53,11 @@ export interface UpstreamResponse {
 }
 
 const maxRedirects = 5;
+/** What is left of a body that nobody reads: more, or slower, costs the connection. */
 const dumpLimit = 64 * 1024;
+const dumpMs = 2000;
+/** RFC 1035 §3.1; a URL's may be of any length, and it is quoted in errors. */
+const maxHostLength = 255;
 const redirectStatuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 export class Transport {
@@ -101,7 +107,8 @@ export class Transport {
       if (request.method === 'POST') throw this.#refused(`a redirect for a form, from ${url.host}`);
       if (hops === maxRedirects) throw this.#refused(`more than ${maxRedirects} redirects, the last to ${url.host}`);
       const next = URL.parse(location, url);
-      if (!next || !/^https?:$/.test(next.protocol)) throw this.#refused('a redirect without a usable address');
+      if (!next || !/^https?:$/.test(next.protocol) || next.hostname.length > maxHostLength)
+        throw this.#refused('a redirect without a usable address');
       if (url.protocol === 'https:' && next.protocol === 'http:')
         throw this.#refused(`a redirect from https to plain http, to ${next.host}`);
       if (next.origin !== url.origin) authorization = undefined;
@@ -149,7 +156,7 @@ export class Transport {
   #response(
     { statusCode, headers, body }: Dispatcher.ResponseData,
     url: URL,
-    { kind, signal }: UpstreamRequest,
+    { kind, signal, url: asked }: UpstreamRequest,
   ): UpstreamResponse {
     const { label, metrics, throttle, idleTimeoutMs } = this.#options;
     const failure = (error: unknown) => this.#failure(error, url, signal);
@@ -167,6 +174,7 @@ export class Transport {
     };
     return {
       url,
+      isForeign: url.origin !== asked.origin,
       status: statusCode,
       header: (field) => {
         const value = headers[field];
@@ -184,7 +192,7 @@ export class Transport {
         return Buffer.concat(read);
       },
       discard: () => {
-        body.dump({ limit: dumpLimit }).catch(() => {});
+        body.dump({ limit: dumpLimit, signal: AbortSignal.timeout(dumpMs) }).catch(() => {});
       },
     };
   }

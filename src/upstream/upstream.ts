@@ -22,7 +22,7 @@ export type UpstreamFailure =
   | 'login'
   /** Not asked: it failed a moment ago, and one question at a time finds out whether it is back. */
   | 'away'
-  /** Not asked: the mirror is told to speak to nobody. */
+  /** Not asked: the mirror is told to speak to nobody, or speaks to too many. */
   | 'offline';
 
 /** An upstream that could not be asked, or answered nonsense. A proven "not found" is `undefined` instead. */
@@ -43,6 +43,9 @@ export class UpstreamError extends Error {
 export function isUpstreamFault(error: unknown): boolean {
   return error instanceof UpstreamError || (error instanceof Error && error.name === 'TimeoutError');
 }
+
+/** The label of every registry that the configuration does not name: whoever pulls can set one up. */
+export const unlisted = '*';
 
 export interface Resolution {
   readonly descriptor: Descriptor;
@@ -112,6 +115,8 @@ export interface LimitStatus {
   readonly windowSeconds: number | undefined;
   /** Until it is asked again; `undefined` when it may be asked now. */
   readonly retryInMs: number | undefined;
+  /** Why it was refused last, never a secret; `undefined` since it was taken. */
+  readonly problem: string | undefined;
 }
 
 /** Paths are repository paths on this registry. `undefined` means that the upstream proved there is no such thing. */

@@ -24,6 +24,7 @@ const hostForm = /^(?:localhost|[a-z0-9][a-z0-9-]*(?:[.:][a-z0-9-]+)+|\[[0-9a-f:
 const aliases: ReadonlyMap<string, string> = new Map([
   ['index.docker.io', dockerHub],
   ['registry-1.docker.io', dockerHub],
+  ['registry.hub.docker.com', dockerHub],
 ]);
 
 export interface UpstreamEntry extends PathRules {

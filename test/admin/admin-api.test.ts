@@ -13,7 +13,16 @@ test('/upstreams tells the health and the limits of each upstream, as they are n
           isCircuitOpen: true,
           retryInMs: 5000,
           problem: 'upstream registry.test did not answer in time',
-          limits: [{ credential: 'anonymous', limit: 100, remaining: 7, windowSeconds: 21_600, retryInMs: undefined }],
+          limits: [
+            {
+              credential: 'anonymous',
+              limit: 100,
+              remaining: 7,
+              windowSeconds: 21_600,
+              retryInMs: undefined,
+              problem: undefined,
+            },
+          ],
         },
       ],
     },

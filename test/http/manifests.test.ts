@@ -39,7 +39,8 @@ describe('a manifest', () => {
 
   test('has exactly these headers, as a miss and as a hit', async () => {
     await using at = await scene();
-    const { content, mediaType } = at.upstream.addImage(name).manifest;
+    const { manifest, config, layers } = at.upstream.addImage(name);
+    const { content, mediaType } = manifest;
     const fixed = {
       'content-length': String(content.size),
       'content-type': mediaType,
@@ -56,6 +57,7 @@ describe('a manifest', () => {
       'cache-status': 'stillwater; hit; fwd=stale; fwd-status=200',
     });
     age(at, hour / 2);
+    for (const { digest } of [config, ...layers]) await at.ask(`/v2/${name}/blobs/${digest}`);
     await at.upstream.close();
     expect(meaningOf(await at.ask(tagged))).toEqual({
       ...fixed,

@@ -2,15 +2,25 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Absences } from '../../src/mirror/absences.ts';
 import { TagPolicy } from '../../src/mirror/tag-policy.ts';
-import { digestOf } from '../../src/oci/digest.ts';
+import { type Digest, digestOf } from '../../src/oci/digest.ts';
+import { mediaTypes } from '../../src/oci/media-types.ts';
 
 const here = { registry: 'docker.io', path: 'library/app' };
 const elsewhere = { registry: 'docker.io', path: 'library/other' };
 const digest = digestOf(Buffer.from('content'));
 
-function remember({ negativeTtlMs = 30_000, rules }: { negativeTtlMs?: number; rules?: { match: string }[] } = {}) {
+interface Remember {
+  readonly negativeTtlMs?: number;
+  readonly rules?: { match: string }[];
+  /** To what every repository has a link. */
+  readonly linked?: ReadonlySet<string>;
+}
+
+function remember({ negativeTtlMs = 30_000, rules, linked = new Set() }: Remember = {}) {
   const times = { ttlMs: 0, staleWhileRevalidateMs: 0, staleIfErrorMs: 0, revalidateTimeoutMs: 0, negativeTtlMs };
-  return new Absences(new TagPolicy({ ...times, rules }));
+  const link = (_: unknown, found: Digest) =>
+    linked.has(found) ? { digest: found, size: 7, mediaType: mediaTypes.octetStream } : undefined;
+  return new Absences(new TagPolicy({ ...times, rules }), { link });
 }
 
 beforeEach(() => void vi.useFakeTimers());
@@ -43,6 +53,19 @@ describe('what is absent', () => {
     absences.add(here, { tag: 'latest' });
     expect(absences.has(here, { tag: 'other' })).toBe(false);
     expect(absences.has(elsewhere, { tag: 'latest' })).toBe(false);
+  });
+
+  test('is never what the repository has a link to, whichever was first', () => {
+    const linked = new Set<string>();
+    const absences = remember({ linked });
+    const asManifest = { digest };
+    const asBlob = { blob: digest };
+    absences.add(here, asBlob);
+    linked.add(digest);
+    absences.add(here, asManifest);
+    expect([absences.has(here, asBlob), absences.has(here, asManifest)]).toEqual([false, false]);
+    linked.clear();
+    expect([absences.has(here, asBlob), absences.has(here, asManifest)]).toEqual([true, false]);
   });
 
   test('is forgotten as soon as it is there', () => {

@@ -22,20 +22,28 @@ function pauses(error: unknown, gained = 0, most = 1000): number[] {
 describe('an upstream that says when to come back', () => {
   test.each<UpstreamFailure>(['away', 'limited'])('(%s) is given that time, and a little by chance', (word) => {
     const made = pauses(failure(word, 4000));
-    expect(made).toHaveLength(7);
+    expect(made).toHaveLength(8);
     for (const pause of made) expect(pause >= 4000 && pause <= 5000).toBe(true);
   });
 
-  test('is waited for at most 30 s without a new byte, in all', () => {
+  test('is not waited for again once 30 s have passed without a new byte', () => {
     expect(pauses(failure('limited', 30_000))).toHaveLength(1);
     expect(pauses(failure('limited', 30_001))).toHaveLength(0);
-    expect(pauses(failure('away', 11_000))).toHaveLength(2);
+    expect(pauses(failure('away', 11_000))).toHaveLength(3);
+  });
+
+  test('is waited for as long as a circuit takes to ask a third time: an outage of half a minute is survived', () => {
+    const attempts = new Attempts();
+    const made = [5000, 10_000, 20_000, 40_000].map((rest) => attempts.pauseMs(0, failure('away', rest)));
+    expect(made.map((pause) => pause !== undefined)).toEqual([true, true, true, false]);
+    expect(made[2]).toBeGreaterThanOrEqual(20_000);
   });
 
   test('is waited for anew after a new byte', () => {
     const attempts = new Attempts();
     for (let round = 0; round < 10; round++)
       expect(attempts.pauseMs(1, failure('limited', 20_000))).toBeGreaterThanOrEqual(20_000);
+    expect(attempts.pauseMs(0, failure('limited', 20_000))).toBeGreaterThanOrEqual(20_000);
     expect(attempts.pauseMs(0, failure('limited', 20_000))).toBeUndefined();
   });
 

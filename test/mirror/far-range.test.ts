@@ -1,6 +1,6 @@
 // A reader far ahead in a blob that is not here: its bytes come first, and the rest behind it.
 import { describe, expect, test, vi } from 'vitest';
-import type { BlobAnswer } from '../../src/mirror/mirror.ts';
+import type { BlobAnswer } from '../../src/mirror/blobs.ts';
 import { wantedRange } from '../../src/oci/byte-range.ts';
 import { manifestOf, mediaTypes } from '../support/fake-image.ts';
 import { Gate } from '../support/gate.ts';

@@ -1,5 +1,5 @@
 // One blob at one upstream and a mirror of it, for the tests of what happens to its transfer.
-import type { BlobAnswer } from '../../src/mirror/mirror.ts';
+import type { BlobAnswer } from '../../src/mirror/blobs.ts';
 import type { WantedRange } from '../../src/oci/byte-range.ts';
 import { type FakeUpstream, startFakeUpstream } from '../support/fake-upstream.ts';
 import type { ServedContent } from '../support/served-content.ts';

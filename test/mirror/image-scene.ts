@@ -31,7 +31,7 @@ export async function scene(options: Partial<StartMirrorOptions> = {}): Promise<
   // Nobody knows whether it is there, unless a test says so.
   const changes: Scene['changes'] = { lastAnswerAt: Number.NEGATIVE_INFINITY };
   const mirror = await startMirror({
-    upstreams: { 'docker.io': upstream },
+    upstreams: { 'docker.io': upstream, 'ghcr.io': upstream },
     wrap: (real) => altered(real, changes),
     revalidateTimeoutMs: 50,
     ...options,

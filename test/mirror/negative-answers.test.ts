@@ -5,6 +5,7 @@ import type { Reference } from '../../src/oci/reference.ts';
 import { indexManifest } from '../support/fake-image.ts';
 import { type FakeUpstream, startFakeUpstream } from '../support/fake-upstream.ts';
 import { type FaultEffect, refusals } from '../support/faults.ts';
+import { Gate } from '../support/gate.ts';
 import { contentOf } from '../support/served-content.ts';
 import {
   aborted,
@@ -152,6 +153,41 @@ describe('what was absent is there at once', () => {
       indexManifest([{ manifest, platform: { architecture: 'amd64', os: 'linux' } }]),
     );
     expect(await at.ask({ manifest: { tag: 'all' } })).toMatchObject({ isThere: true });
+    expect(await at.ask({ manifest: { digest } })).toMatchObject({ isThere: true });
+  });
+});
+
+describe('a 404 that comes after a manifest has named what it is about', () => {
+  test.each<[string, (digest: Digest) => What]>([
+    ['a blob', (blob) => ({ blob })],
+    ['the size of a blob', (stat) => ({ stat })],
+  ])('(%s) hides nothing', async (_what, of) => {
+    await using at = await scene();
+    const image = at.upstream.addImage(name, { layers: ['a layer'] });
+    const layer = digestFor(image.layers[0] ?? contentOf(''));
+    const gate = new Gate();
+    at.upstream.faults.add({ path: layer, times: 1 }, { ...refusals.notFound, holdHeaders: gate });
+    const early = at.ask(of(layer));
+    await gate.reached;
+    expect(await at.ask({ manifest: { tag: 'latest' } })).toMatchObject({ isThere: true });
+    gate.open();
+    expect(await early).toMatchObject({ isThere: false });
+    expect(await at.ask(of(layer))).toMatchObject({ isThere: true });
+  });
+
+  test('(an image of an index) hides nothing', async () => {
+    await using at = await scene();
+    const { manifest } = at.upstream.addImage(name, { tag: 'nightly' });
+    const digest = digestFor(manifest.content);
+    const platform = { architecture: 'amd64', os: 'linux' };
+    at.upstream.addManifest(name, 'all', indexManifest([{ manifest, platform }]));
+    const gate = new Gate();
+    at.upstream.faults.add({ path: digest, times: 1 }, { ...refusals.notFound, holdHeaders: gate });
+    const early = at.ask({ manifest: { digest } });
+    await gate.reached;
+    expect(await at.ask({ manifest: { tag: 'all' } })).toMatchObject({ isThere: true });
+    gate.open();
+    expect(await early).toMatchObject({ isThere: false });
     expect(await at.ask({ manifest: { digest } })).toMatchObject({ isThere: true });
   });
 });

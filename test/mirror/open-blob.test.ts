@@ -1,7 +1,7 @@
 // One blob for many: one transfer, every reader at its own place and pace, and nobody's leaving changes anything.
 import { rm, truncate, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import type { BlobAnswer } from '../../src/mirror/mirror.ts';
+import type { BlobAnswer } from '../../src/mirror/blobs.ts';
 import { type FakeUpstream, startFakeUpstream } from '../support/fake-upstream.ts';
 import { Gate } from '../support/gate.ts';
 import { contentOf, type ServedContent } from '../support/served-content.ts';

@@ -168,7 +168,7 @@ class EndedSpool implements Content {
 
 describe('a reader of a spool that its disk ends', () => {
   const opened = (at: ScriptedUpstream, spool: EndedSpool, wanted?: PassingOptions['wanted']) =>
-    new SpooledContent(spool, optionsOf(at, wanted));
+    new SpooledContent(spool, { ...optionsOf(at, wanted), onClosed: () => {} });
 
   test('reads what is there, and goes on behind it', async () => {
     await using at = await scene();

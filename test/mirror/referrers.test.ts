@@ -1,5 +1,5 @@
 // What refers to an image: from the upstream's API, from its fallback tag or, while it is away, from what is here.
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { UpstreamError } from '../../src/upstream/upstream.ts';
 import { describe as descriptorOf, type FakeManifest, mediaTypes } from '../support/fake-image.ts';
 import { type AddedImage, type FakeUpstream, startFakeUpstream } from '../support/fake-upstream.ts';
@@ -233,6 +233,32 @@ describe('an upstream that is slow', () => {
     at.upstream.faults.add({ kind: 'referrers' }, { delayMs: 50 });
     expect(await at.list()).toHaveLength(2);
   });
+});
+
+test('a type that nobody has heard of costs the upstream nothing', async () => {
+  await using at = await scene();
+  for (let type = 0; type < 20; type++) expect(await at.list(`test/${type}`)).toEqual([]);
+  expect(at.upstream.requests.map(({ path }) => path)).toEqual([`/v2/${name}/referrers/${at.image.digest}`]);
+});
+
+test('of manifests that are here no more is read than one list can hold, once for all who ask', async () => {
+  await using at = await scene();
+  const subject = descriptorOf(at.image.manifest.mediaType, at.image.manifest.content);
+  const config = { mediaType: 'application/vnd.oci.empty.v1+json', digest: contentOf('{}').digest, size: 2 };
+  for (let number = 0; number < 6; number++) {
+    const annotations = { number: `${number}`, of: 'x'.repeat(1_500_000) };
+    const json = { schemaVersion: 2, config, layers: [], subject, annotations };
+    await at.pull(at.upstream.addManifest(name, undefined, json, mediaTypes.ociManifest));
+  }
+  await at.pull(at.sbom);
+  await at.upstream.close();
+  const reads = vi.spyOn(at.mirror.store, 'readAll');
+  const lists = await Promise.all(Array.from({ length: 8 }, () => at.list()));
+  for (const list of lists) {
+    expect(list).toHaveLength(3);
+    expect(list).toContain(at.sbom.content.digest);
+  }
+  expect(reads).toHaveBeenCalledTimes(3);
 });
 
 test('an upstream that is not asked costs nothing', async () => {

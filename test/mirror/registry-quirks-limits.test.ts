@@ -99,8 +99,8 @@ test('a realm on another host of the registry’s domain is shown the password, 
   using _ = proxyEnvironment({ HTTP_PROXY: proxy.url });
   await using at = await quirkScene(gitlab);
   const { server, tokens } = at.quirk.content;
-  proxy.hosts.set('registry.forge.example:80', server.port);
-  proxy.hosts.set('forge.example:80', tokens?.server.port ?? 0);
+  proxy.hosts.set('registry.forge.example.org:80', server.port);
+  proxy.hosts.set('forge.example.org:80', tokens?.server.port ?? 0);
   await pullWhole(at.url, `${path}:latest`);
   await pullWhole(at.url, `${path}:latest`);
   expect(tokens?.requests).toHaveLength(1);

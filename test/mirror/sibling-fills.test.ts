@@ -1,6 +1,6 @@
 // The other blobs of an image, fetched before anybody asks for them, and never in the way of those who do.
 import { describe, expect, test, vi } from 'vitest';
-import type { BlobAnswer } from '../../src/mirror/mirror.ts';
+import type { BlobAnswer } from '../../src/mirror/blobs.ts';
 import { type FakeUpstream, startFakeUpstream } from '../support/fake-upstream.ts';
 import { Gate } from '../support/gate.ts';
 import { generateContent, type ServedContent } from '../support/served-content.ts';

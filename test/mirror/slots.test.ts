@@ -57,9 +57,9 @@ test('serves who is urgent before those who are not, also when it became so whil
 test('lets in who is not urgent while there is a slot', async () => {
   const slots = new Slots(2);
   await slots.acquire(patient, { isUrgent: () => false });
-  expect(slots.free).toBe(1);
+  expect(slots.all.taken).toBe(1);
   await slots.acquire(patient);
-  expect(slots.free).toBe(0);
+  expect(slots.all.taken).toBe(2);
 });
 
 test('keeps who may not run waiting, behind whom others pass, until it is told to look again', async () => {
@@ -87,7 +87,21 @@ test('tells of a slot in the turn in which it is taken, so that the next is aske
   const claims = Array.from({ length: 4 }, () => slots.acquire(patient, claim));
   expect(taken).toBe(2);
   await Promise.all(claims.slice(0, 2));
-  expect(slots.free).toBe(2);
+  expect(slots.all.taken).toBe(2);
+});
+
+test('lets no share take more than it may have, urgent or not, and others pass', async () => {
+  const slots = new Slots(3);
+  const share = { most: 1, taken: 0 };
+  const claim = { shares: [slots.all, share] };
+  const release = await slots.acquire(patient, claim);
+  const second = slots.acquire(patient, claim);
+  await slots.acquire(patient);
+  expect(await isSettled(second)).toBe(false);
+  expect([slots.all.taken, share.taken]).toEqual([2, 1]);
+  release();
+  await second;
+  expect([slots.all.taken, share.taken]).toEqual([2, 1]);
 });
 
 test('a waiter that leaves gives its place to the next, not a slot to nobody', async () => {

@@ -1,10 +1,11 @@
 // When the upstream cannot confirm a tag: the old answer for a while, never a record that promises what is not here.
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { digestOf } from '../../src/oci/digest.ts';
 import { type Upstream, UpstreamError, type UpstreamFailure } from '../../src/upstream/upstream.ts';
 import { type FakeUpstream, startFakeUpstream } from '../support/fake-upstream.ts';
 import { type FaultEffect, refusals } from '../support/faults.ts';
 import { Gate } from '../support/gate.ts';
+import { laterClock } from '../support/later-clock.ts';
 import { aborted, altered, patient, type StartedMirror, type StartMirrorOptions, startMirror } from './start-mirror.ts';
 
 interface Scene extends AsyncDisposable {
@@ -68,13 +69,15 @@ describe('the old answer stands in', () => {
     expect(await at.get()).toEqual({ digest: at.digest, outcome: 'stale' });
   });
 
-  test('and its record keeps its age, so that the next pull asks again', async () => {
+  test('and its record keeps its age, so that a pull 10 s later asks again', async () => {
+    using clock = laterClock();
     await using at = await expired();
     const before = at.record();
     await at.upstream.close();
     await at.get();
     expect(at.record()).toEqual(before);
     await at.upstream.reopen();
+    clock.pass(10);
     expect(await at.get()).toEqual({ digest: at.digest, outcome: 'revalidated' });
   });
 
@@ -91,6 +94,7 @@ describe('the old answer stands in', () => {
   });
 
   test('when HEAD tells of a move and the GET fails, until it does not', async () => {
+    using clock = laterClock();
     await using at = await expired();
     const before = at.record();
     const moved = at.upstream.addImage('library/app', { layers: ['another layer'] });
@@ -98,6 +102,7 @@ describe('the old answer stands in', () => {
     expect(await at.get()).toEqual({ digest: at.digest, outcome: 'stale' });
     expect(at.record()).toEqual(before);
     failing.remove();
+    clock.pass(10);
     expect(await at.get()).toEqual({ digest: moved.digest, outcome: 'miss' });
   });
 
@@ -110,12 +115,14 @@ describe('the old answer stands in', () => {
   });
 
   test('when HEAD tells of a move to something that is not there', async () => {
+    using clock = laterClock();
     await using at = await expired({ negativeTtlMs: hour });
     const before = at.record();
     const lie = at.upstream.faults.add({ method: 'HEAD' }, { dockerContentDigest: digestOf(Buffer.from('nowhere')) });
     expect(await at.get()).toEqual({ digest: at.digest, outcome: 'stale' });
     expect(at.record()).toEqual(before);
     lie.remove();
+    clock.pass(10);
     expect(await at.get()).toEqual({ digest: at.digest, outcome: 'revalidated' });
   });
 
@@ -168,6 +175,84 @@ describe('an upstream that says at once that it cannot be asked', () => {
     changes.resolve = resolve;
     expect(await at.get()).toEqual({ digest: at.digest, outcome: 'stale' });
     expect(at.upstream.count({ method: 'HEAD' })).toBe(1);
+  });
+});
+
+describe('a revalidation that failed', () => {
+  const asked = (at: Scene) => at.upstream.count({ method: 'HEAD', path: '/latest' });
+
+  test('is tried again after 10 s, then after 20 s, and after 10 s again when it succeeded in between', async () => {
+    using clock = laterClock();
+    await using at = await expired();
+    const { mirror, upstream, digest } = at;
+    const aged = mirror.records.tag(mirror.source('library/app').repository, 'latest');
+    const before = asked(at);
+    const failsFor = async (...rests: number[]) => {
+      const fault = upstream.faults.add({ kind: 'manifest' }, refusals.unauthorized);
+      for (const seconds of rests) {
+        for (let pull = 0; pull < 3; pull++) expect(await at.get()).toEqual({ digest, outcome: 'stale' });
+        clock.pass(seconds);
+      }
+      fault.remove();
+    };
+    await failsFor(10, 20);
+    expect(asked(at) - before).toBe(2);
+    expect(await at.get()).toEqual({ digest, outcome: 'revalidated' });
+    if (aged) mirror.records.putTag(mirror.source('library/app').repository, 'latest', aged);
+    await failsFor(10);
+    expect(await at.get()).toEqual({ digest, outcome: 'revalidated' });
+  });
+
+  test('is told as the reason of each old answer', async () => {
+    await using at = await expired();
+    at.upstream.faults.add({ kind: 'manifest' }, refusals.unauthorized);
+    for (let pull = 0; pull < 2; pull++) await at.get();
+    const [first, second] = at.mirror.logLines.filter(({ msg }) => msg === 'stale').map(({ reason }) => reason);
+    expect(first).toContain('401');
+    expect(second).toBe(first);
+  });
+
+  test('keeps nobody waiting who comes after it, however late it was', async () => {
+    await using at = await expired({ revalidateTimeoutMs: 400, answerTimeoutMs: 20 });
+    at.upstream.faults.add({ method: 'HEAD' }, { holdHeaders: new Gate() });
+    expect(await at.get()).toEqual({ digest: at.digest, outcome: 'stale' });
+    const before = asked(at);
+    expect(await at.get()).toEqual({ digest: at.digest, outcome: 'stale' });
+    expect(asked(at)).toBe(before);
+  });
+
+  test('is tried by every pull where no old answer may stand in', async () => {
+    await using at = await expired({ ageMs: 11 * hour });
+    at.upstream.faults.add({ kind: 'manifest' }, refusals.unauthorized);
+    const before = asked(at);
+    for (let pull = 0; pull < 3; pull++) await expect(at.get()).rejects.toMatchObject({ name: 'UpstreamError' });
+    expect(asked(at) - before).toBe(3);
+  });
+
+  test('is tried by every pull where a tag is believed for no time', async () => {
+    await using at = await expired({ ttlMs: 0 });
+    at.upstream.faults.add({ kind: 'manifest' }, refusals.unauthorized);
+    const before = asked(at);
+    for (let pull = 0; pull < 3; pull++) expect(await at.get()).toMatchObject({ outcome: 'stale' });
+    expect(asked(at) - before).toBe(3);
+  });
+
+  test('is not tried again at once within staleWhileRevalidate either', async () => {
+    await using at = await expired({ staleWhileRevalidateMs: 2 * hour });
+    const resolve = vi.fn(() => Promise.reject(new UpstreamError('failing', 'it fails')));
+    const source = at.mirror.source('library/app');
+    source.upstream.resolve = resolve;
+    for (let pull = 0; pull < 3; pull++) expect(await at.get()).toMatchObject({ digest: at.digest, outcome: 'hit' });
+    expect(resolve).toHaveBeenCalledTimes(1);
+  });
+
+  test('is tried at once when nobody was asked', async () => {
+    const changes: { resolve?: Upstream['resolve'] } = {};
+    await using at = await expired({ wrap: (upstream) => altered(upstream, changes) });
+    changes.resolve = () => Promise.reject(new UpstreamError('away', 'not now'));
+    expect(await at.get()).toMatchObject({ outcome: 'stale' });
+    delete changes.resolve;
+    expect(await at.get()).toMatchObject({ outcome: 'revalidated' });
   });
 });
 

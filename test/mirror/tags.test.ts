@@ -242,6 +242,25 @@ describe('many who ask for one tag at once', () => {
     expect(at.upstream.count() - before).toBe(1);
   });
 
+  test('cost one HEAD, too, when it is answered before the last of them has read the manifest', async () => {
+    await using at = await scene();
+    await at.pull();
+    at.age(2 * hour);
+    const reading = new Gate();
+    const stored = at.mirror.manifests.stored.bind(at.mirror.manifests);
+    vi.spyOn(at.mirror.manifests, 'stored').mockImplementationOnce(async (digest) => {
+      await reading.pass();
+      return stored(digest);
+    });
+    const slow = at.pull();
+    await reading.reached;
+    expect(await at.pull()).toMatchObject({ outcome: 'revalidated', asked: ['HEAD latest'] });
+    const before = at.upstream.count();
+    reading.open();
+    expect(await slow).toMatchObject({ digest: at.image.digest, outcome: 'hit' });
+    expect(at.upstream.count()).toBe(before);
+  });
+
   test('a refusal reaches all of them after one request', async () => {
     await using at = await scene();
     at.upstream.faults.add({ kind: 'manifest' }, refusals.pullLimit);

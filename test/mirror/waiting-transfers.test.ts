@@ -32,6 +32,13 @@ describe('a transfer that is told in its middle to come back', () => {
     expect(at.upstream.requests.at(-1)?.headers.range).toBe(`bytes=100000-${size - 1}`);
   });
 
+  test('without a word of when goes on after a short rest', async () => {
+    const { at, content } = await broken(refusals.abuseLimit);
+    await using _ = at;
+    expect((await readAll(content)).length).toBe(size);
+    expect(at.upstream.count({ kind: 'blob', path: name })).toBe(3);
+  });
+
   test('after longer than anybody waits ends at once', async () => {
     const { at, content } = await broken(limit(31));
     await using _ = at;

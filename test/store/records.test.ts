@@ -42,6 +42,23 @@ describe('blobs', () => {
   });
 });
 
+test('gains grow when something rests here that did not, or was not proven', () => {
+  const records = inMemory();
+  const seen = [records.gains];
+  const note = () => seen.push(records.gains);
+  records.putUnproven(one, 1, 1);
+  note();
+  records.prove(one);
+  note();
+  records.deleteBlob(one);
+  note();
+  records.putBlob(one, 1);
+  note();
+  const [atFirst = 0, unproven, proven = 0, deleted, put = 0] = seen;
+  expect([unproven, deleted]).toEqual([atFirst, proven]);
+  expect([proven > atFirst, put > proven]).toEqual([true, true]);
+});
+
 test('losses grow when something that rested here goes, and only then', () => {
   const records = new Records(':memory:');
   const digest = digestOf(Buffer.from('content'));

@@ -120,6 +120,21 @@ describe('what a broken fill left', () => {
     await spool.close();
   });
 
+  test('is dropped when it is of another origin than what comes now, and believed where it is the same', async () => {
+    await using scratch = await ScratchStore.open();
+    const origins = ['one.example', undefined, 'one.example', 'two.example', 'two.example'];
+    const claimed: number[] = [];
+    for (const origin of origins) {
+      await using spools = disposable(await Spools.open(scratch.layout));
+      const spool = await spools.open(digest, bytes.length, origin);
+      claimed.push(spool.claimed);
+      if ((await spool.recovered) === 0) await spool.write(bytes.subarray(0, half), 0);
+      await spools.suspend(spool, gone);
+      await spool.close();
+    }
+    expect(claimed).toEqual([0, 0, 0, 0, half]);
+  });
+
   test('goes when room is needed, the oldest first', async () => {
     await using scratch = await ScratchStore.open();
     await leave(scratch);

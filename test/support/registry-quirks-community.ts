@@ -151,9 +151,9 @@ export const gitlab: QuirkyRegistry = {
   async start() {
     const credentials = { username: 'deploy', password: 'of the project' };
     const upstream = await startFakeUpstream({
-      auth: { realm: 'http://forge.example/jwt/auth', expiresInSeconds: null, credentials },
+      auth: { realm: 'http://forge.example.org/jwt/auth', expiresInSeconds: null, credentials },
     });
-    return { ...quirkOf(upstream), url: 'http://registry.forge.example', login: credentials };
+    return { ...quirkOf(upstream), url: 'http://registry.forge.example.org', login: credentials };
   },
 };
 

@@ -11,12 +11,14 @@ type Names = Readonly<Record<string, readonly string[]>>;
 class Scene {
   readonly guard: AddressGuard;
   readonly asked: string[] = [];
+  readonly origins: string[] = [];
 
   constructor(endpoint: string, options: Partial<AddressGuardOptions> = {}, names: Names = {}, gate?: Gate) {
     this.guard = new AddressGuard(
       { name: 'registry.test', endpoint: new URL(endpoint), allowPrivate: undefined, ...options },
-      async (hostname) => {
+      async (hostname, origin) => {
         this.asked.push(hostname);
+        this.origins.push(origin);
         await gate?.pass();
         const addresses = names[hostname];
         if (!addresses) throw Object.assign(new Error(`no ${hostname}`), { code: 'ENOTFOUND' });
@@ -110,7 +112,7 @@ describe('an upstream on a public address', () => {
     const scene = new Scene(publicEndpoint, {}, names);
     expect(await scene.dialled('cdn.example')).toHaveLength(1);
     names['cdn.example'] = ['127.0.0.1'];
-    await expect(scene.dialled('cdn.example')).rejects.toThrow('its address is private');
+    await expect(scene.dialled('cdn.example')).rejects.toThrow('its address is loopback');
   });
 });
 
@@ -120,26 +122,82 @@ describe('the host of an endpoint', () => {
       expect(new Scene(`http://${host}:5000`, { allowPrivate }).check(`http://${host}:9000/x`)).toBe('may be dialled');
   });
 
-  test('may be a name on any address, however it is written', async () => {
-    const names = { 'registry.example': ['169.254.1.1', '1.1.1.1'], 'Registry.Example.': ['127.0.0.1'] };
-    const scene = new Scene(publicEndpoint, { allowPrivate: false }, names);
-    expect(await scene.dialled('registry.example')).toHaveLength(2);
-    expect(await scene.dialled('Registry.Example.')).toHaveLength(1);
+  test.each([[['10.0.0.1', '1.1.1.1']], [['127.0.0.1']], [['fd12::1']]])(
+    'may be a name on %j, however it is written',
+    async (addresses) => {
+      for (const host of ['registry.example', 'Registry.Example.']) {
+        const scene = new Scene(publicEndpoint, { allowPrivate: false }, { [host]: addresses });
+        expect(await scene.dialled(host)).toHaveLength(addresses.length);
+        expect(await scene.dialled(host)).toHaveLength(addresses.length);
+      }
+    },
+  );
+
+  test.each([
+    [['169.254.169.254'], 'reserved'],
+    [['1.1.1.1', '169.254.1.1'], 'reserved'],
+    [['fd00:ec2::254', '10.0.0.1'], 'reserved'],
+  ])('is not led to %j by its DNS, unless all may be', async (addresses, kind) => {
+    const names = { 'registry.example': addresses };
+    for (const allowPrivate of [undefined, false]) {
+      const scene = new Scene(publicEndpoint, { allowPrivate }, names);
+      await expect(scene.dialled('registry.example')).rejects.toThrow(`registry.example: its address is ${kind}`);
+    }
+    expect(await new Scene(publicEndpoint, { allowPrivate: true }, names).dialled('registry.example')).toEqual(
+      addresses.map((address) => ({ address, family: isIP(address) })),
+    );
+  });
+
+  // Whoever runs the DNS of a public registry could have us look into our own network.
+  test.each([
+    ['public', '1.1.1.1', ['10.0.0.1', '127.0.0.1']],
+    ['private', '10.0.0.1', ['127.0.0.1']],
+  ])('that was %s comes no nearer later, unless it may', async (_, first, later) => {
+    const names: Record<string, string[]> = {};
+    const [scene, open] = [
+      new Scene(publicEndpoint, {}, names),
+      new Scene(publicEndpoint, { allowPrivate: true }, names),
+    ];
+    for (const address of [first, ...later]) {
+      names['registry.example'] = [address];
+      const dialled = scene.dialled('registry.example');
+      if (address === first) await dialled;
+      else await expect(dialled).rejects.toThrow('leads where we must not follow: registry.example');
+      expect(scene.check(`http://${later[0]}/x`)).toEqual(refusedAddress);
+      expect(await open.dialled('registry.example')).toHaveLength(1);
+    }
+    names['registry.example'] = [first];
+    expect(await scene.dialled('registry.example')).toHaveLength(1);
   });
 });
 
 describe('an upstream on a private address', () => {
-  test.each(['http://10.0.0.1:5000', 'http://127.0.0.1:5000', 'http://[fd12::1]', 'http://localhost:5000'])(
-    'may lead to other private addresses, but not to reserved ones: %s',
-    (endpoint) => {
+  test.each([
+    ['http://10.0.0.1:5000', false],
+    ['http://[fd12::1]', false],
+    ['http://127.0.0.1:5000', true],
+    ['http://localhost:5000', true],
+  ])(
+    'may lead to other private addresses, but neither to reserved ones nor nearer than it is: %s',
+    (endpoint, isLocal) => {
       const scene = new Scene(endpoint);
       expect(scene.check('http://192.168.1.1:9000/x')).toBe('may be dialled');
       expect(scene.check('http://169.254.169.254/x')).toEqual(refusedAddress);
       expect(scene.check('http://0.0.0.0/x')).toEqual(refusedAddress);
+      // What listens there trusts who asks: our own admin listener does.
+      for (const host of ['127.0.0.1', '127.1.2.3', '[::1]', '[::ffff:127.0.0.1]', 'localhost', 'a.localhost'])
+        expect(scene.check(`http://${host}:5001/x`)).toEqual(isLocal ? 'may be dialled' : refusedAddress);
     },
   );
 
-  test('is one by what its name was last resolved to', async () => {
+  test('may lead to a private name, but to none on loopback', async () => {
+    const names = { 'minio.example': ['10.0.0.2'], 'near.example': ['10.0.0.2', '::1'] };
+    const scene = new Scene('http://10.0.0.1:5000', {}, names);
+    expect(await scene.dialled('minio.example')).toHaveLength(1);
+    await expect(scene.dialled('near.example')).rejects.toThrow('its address is loopback');
+  });
+
+  test('is one by what its name was first resolved to, and no longer than it is', async () => {
     const names: Record<string, string[]> = {
       'registry.example': ['10.0.0.1', 'fd12::1'],
       'minio.example': ['10.0.0.2'],
@@ -151,6 +209,9 @@ describe('an upstream on a private address', () => {
     expect(scene.check('http://10.0.0.2/x')).toBe('may be dialled');
 
     names['registry.example'] = ['10.0.0.1', '1.1.1.1'];
+    await scene.dialled('registry.example');
+    expect(scene.check('http://10.0.0.2/x')).toEqual(refusedAddress);
+    names['registry.example'] = ['10.0.0.1'];
     await scene.dialled('registry.example');
     expect(scene.check('http://10.0.0.2/x')).toEqual(refusedAddress);
   });
@@ -183,6 +244,29 @@ describe('a registry that the configuration does not name', () => {
 });
 
 describe('a name', () => {
+  test.each<[string, string, Partial<AddressGuardOptions>]>([
+    ['foreign', publicEndpoint, {}],
+    ['foreign', publicEndpoint, { allowPrivate: false }],
+    ['foreign', 'http://10.0.0.1', { allowPrivate: false }],
+    ['inside', publicEndpoint, { allowPrivate: true }],
+    ['inside', 'http://10.0.0.1', {}],
+    ['inside', 'http://localhost', {}],
+  ])('that was not configured is %s for an upstream at %s with %j', async (origin, endpoint, options) => {
+    const scene = new Scene(endpoint, options, { 'cdn.example': ['1.1.1.1'] });
+    await scene.dialled('cdn.example');
+    expect(scene.origins).toEqual([origin]);
+  });
+
+  test('that was configured is our own, one that a client named is not', async () => {
+    const names = { 'registry.example': ['1.1.1.1'], 'Registry.Example.': ['1.1.1.1'] };
+    const scene = new Scene(publicEndpoint, {}, names);
+    await Promise.all(['registry.example', 'Registry.Example.'].map((name) => scene.dialled(name)));
+    expect(scene.origins).toEqual(['own', 'own']);
+    const open = new Scene(publicEndpoint, { allowPrivate: true, isOpenWorld: true }, names);
+    await open.dialled('registry.example');
+    expect(open.origins).toEqual(['foreign']);
+  });
+
   test('that nobody knows is the error of the DNS', async () => {
     await expect(new Scene(publicEndpoint).dialled('cdn.example')).rejects.toMatchObject({ code: 'ENOTFOUND' });
   });

@@ -213,6 +213,22 @@ describe('an open circuit', () => {
       expect(rests[index]).toBeLessThanOrEqual(longest * 1000);
     }
   });
+
+  test('rests as long as most of many ask that were asked side by side, and longer only for who finds out', () => {
+    const at = scene();
+    const many = Array.from({ length: 10 }, () => at.enter());
+    for (const permit of many) at.circuit.open(undefined, 'too many requests', permit);
+    expect(at.circuit.retryInMs).toBeLessThanOrEqual(5000);
+    at.circuit.open(8000, 'too many requests', many[0]);
+    at.circuit.open(1000, 'too many requests', many[1]);
+    expect(at.circuit.retryInMs).toBe(8000);
+    at.pass(8000);
+    const probe = at.enter();
+    at.circuit.open(undefined, 'too many requests', probe);
+    probe.released();
+    expect(at.circuit.retryInMs).toBeGreaterThanOrEqual(8000);
+    expect(at.circuit.retryInMs).toBeLessThanOrEqual(10_000);
+  });
 });
 
 test('whatever happens, an open circuit lets one in at a time, and one that answers closes it', () => {

@@ -118,6 +118,26 @@ describe('an endpoint that hangs', () => {
     expect([at.upstream.mayAsk('manifest'), at.upstream.mayAsk('blob')]).toEqual([false, false]);
   });
 
+  test('for one thing only gives all others, and is not asked for that one again at once', async () => {
+    await using at = await openEndpoints({ count: 1, answerTimeoutMs: 300 });
+    await at.upstream.resolve(path, latest, never);
+    const gate = new Gate();
+    at.registry.faults.add({ path: 'library/slow' }, { holdHeaders: gate });
+    expect((await upstreamError(at.upstream.resolve('library/slow', latest, never))).failure).toBe('timeout');
+    at.asked();
+    // What a docker daemon does next.
+    const error = await upstreamError(at.upstream.fetchManifest('library/slow', latest, never));
+    expect(error).toMatchObject({ failure: 'away', message: expect.stringContaining('did not answer in time') });
+    expect(error.retryAfterMs).toBeGreaterThan(3000);
+    expect(at.asked()).toEqual([0]);
+    expect(await at.upstream.resolve(path, latest, never)).toBeDefined();
+    const { lastAnswerAt } = at.upstream;
+    await upstreamError(at.upstream.resolve('library/slow', latest, never));
+    expect(at.upstream.lastAnswerAt).toBe(lastAnswerAt);
+    expect(at.upstream.mayAsk('manifest')).toBe(true);
+    gate.open();
+  });
+
   test('is not blamed on by who left before its time', async () => {
     await using at = await openEndpoints({ count: 1, answerTimeoutMs: 5000 });
     const gate = new Gate();

@@ -1,6 +1,8 @@
 // An upstream put together: what the log hears of its health.
 import pino from 'pino';
 import { describe, expect, test } from 'vitest';
+import { createMetrics } from '../../src/observe/metrics.ts';
+import { openUpstream } from '../../src/upstream/open-upstream.ts';
 import { refusals } from '../support/faults.ts';
 import { latest, openEndpoints, path } from './endpoints-scene.ts';
 import { never } from './upstream-scene.ts';
@@ -39,4 +41,29 @@ describe('the log hears', () => {
     ]);
     expect(JSON.stringify(lines)).not.toMatch(/robot-7|correct horse/);
   });
+});
+
+test('takes next to no room before anything is asked: there may be many that nobody configured', () => {
+  const used = () => {
+    const { heapUsed, external, arrayBuffers } = process.memoryUsage();
+    return heapUsed + external + arrayBuffers;
+  };
+  const metrics = createMetrics();
+  const before = used();
+  const opened = Array.from({ length: 300 }, (_, index) =>
+    openUpstream({
+      name: `r${index}.example.com`,
+      label: '*',
+      endpoints: [new URL(`https://r${index}.example.com`)],
+      connections: 32,
+      parallel: 4,
+      connectTimeoutMs: 1000,
+      headersTimeoutMs: 1000,
+      idleTimeoutMs: 1000,
+      answerTimeoutMs: 1000,
+      metrics,
+      log: pino({ level: 'silent' }),
+    }),
+  );
+  expect((used() - before) / opened.length).toBeLessThan(150_000);
 });

@@ -20,6 +20,24 @@ describe('places', () => {
     expect(taken).toEqual(['third', 'fourth']);
   });
 
+  test('are given first to who has fewest: a crowd holds up its own', async () => {
+    const places = new Places(2);
+    const crowd = [await places.take(never, 'crowd'), await places.take(never, 'crowd')];
+    const taken: string[] = [];
+    const waiting = ['crowd', 'crowd', 'one', 'other', 'one', 'crowd'].map(async (whose, index) => {
+      const leave = await places.take(never, whose);
+      taken.push(`${whose} ${index}`);
+      return leave;
+    });
+    crowd[0]?.();
+    for (const next of [2, 3, 4, 0, 1, 5]) (await waiting[next])?.();
+    expect(taken).toEqual(['one 2', 'other 3', 'one 4', 'crowd 0', 'crowd 1', 'crowd 5']);
+    crowd[1]?.();
+    // All are free again, and nothing is kept of who had them.
+    await Promise.all([places.take(never, 'crowd'), places.take(never, 'crowd')]);
+    await expect(places.take(AbortSignal.timeout(20))).rejects.toThrow();
+  });
+
   test('given back twice are one place', async () => {
     const places = new Places(1);
     const leave = await places.take(never);

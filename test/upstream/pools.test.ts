@@ -77,6 +77,38 @@ test.each(['manifest', 'proof', 'tags', 'referrers', 'token'] as const)(
   },
 );
 
+test('lists, which take long in places, leave connections to what pulls wait for', async () => {
+  const gate = new Gate();
+  await using upstream = await startFakeUpstream();
+  const { manifest } = upstream.addImage(path);
+  upstream.faults.add({ kind: 'tags' }, { holdHeaders: gate });
+  await using at = openClient({ endpoint: upstream.url, transport: { connections: 8 } });
+  const subject = manifest.content.digest as Digest;
+  const lists = [1, 2, 3].map((n) => at.client.listTags(path, { n }, never));
+  const referrers = [1, 2, 3].map(() => at.client.fetchReferrers(path, subject, undefined, never));
+  await gate.reached;
+  expect((await at.client.resolve(path, { tag: 'latest' }, never))?.descriptor.digest).toBe(subject);
+  expect(gate.isOpen).toBe(false);
+  expect(upstream.count({ kind: 'referrers' })).toBe(0);
+  gate.open();
+  await Promise.all([...lists, ...referrers]);
+});
+
+test('a repository that is slow does not hold up the lists of others', async () => {
+  const gate = new Gate();
+  await using upstream = await startFakeUpstream();
+  for (const name of [path, 'library/other']) upstream.addImage(name);
+  upstream.faults.add({ kind: 'tags', path: path }, { holdHeaders: gate });
+  await using at = openClient({ endpoint: upstream.url, transport: { connections: 4 } });
+  const crowd = Array.from({ length: 20 }, () => at.client.listTags(path, { n: 1 }, never));
+  await gate.reached;
+  const other = at.client.listTags('library/other', { n: 1 }, never);
+  gate.open();
+  await other;
+  expect(upstream.count({ kind: 'tags' })).toBeLessThan(4);
+  await Promise.all(crowd);
+});
+
 test('an upstream with one connection answers questions and transfers all the same', async () => {
   const gate = new Gate();
   await using server = await startServer();

@@ -14,10 +14,15 @@ function scene(label: string | undefined = 'docker.io') {
     pass: (ms: number) => {
       now += ms;
     },
-    answer(kind: QuestionKind, status: number, headers: Readonly<Record<string, string>> = {}) {
+    /** Asks; what it returns is called with the answer. */
+    ask(kind: QuestionKind) {
       const turn = limits.enter(kind);
       if (!turn) throw new Error('it rests');
-      turn.heard({ status, header: (name) => headers[name] });
+      return (status: number, headers: Readonly<Record<string, string>> = {}) =>
+        turn.heard({ status, header: (name) => headers[name] });
+    },
+    answer(kind: QuestionKind, status: number, headers?: Readonly<Record<string, string>>) {
+      this.ask(kind)(status, headers);
     },
   };
 }
@@ -93,6 +98,31 @@ describe('a pull limit', () => {
     expect(at.limits.mayAsk('pull')).toBe(true);
   });
 
+  test.each([
+    ['0;w=1', 1000],
+    ['0;w=30', 30_000],
+    ['0;w=0', 1000],
+  ])('of a window shorter than a minute rests no longer than that: %s', (remaining, restMs) => {
+    const at = scene();
+    const spent = { 'ratelimit-limit': '10', 'ratelimit-remaining': remaining };
+    for (const status of [200, 200, 429, 429, 200]) {
+      at.answer('pull', status, spent);
+      expect([status, at.limits.mayAsk('pull'), at.limits.retryInMs('pull')]).toEqual([status, false, restMs]);
+      at.pass(restMs);
+    }
+    at.answer('pull', 200, { 'ratelimit-remaining': '9;w=1' });
+    expect(at.limits.retryInMs('pull')).toBeUndefined();
+  });
+
+  test('that a HEAD found filled rests again when a pull that was on its way is refused', () => {
+    const at = scene();
+    const late = at.ask('pull');
+    at.answer('pull', 200, quota(0));
+    at.answer('other', 200, quota(1));
+    late(429, { 'retry-after': '300' });
+    expect(at.limits.retryInMs('pull')).toBe(300_000);
+  });
+
   test('that was refused in spite of what is left rests nevertheless', () => {
     const at = scene();
     at.answer('pull', 429, { 'retry-after': '300' });
@@ -118,18 +148,62 @@ describe('a refusal with 429', () => {
     expect([at.limits.mayAsk('pull'), at.limits.mayAsk('other')]).toEqual([true, true]);
   });
 
-  test('that does not say for how long means a minute, and twice as long each time, up to a quarter of an hour', () => {
+  test.each([
+    ['a minute for pulls', 'pull', [60, 120, 240, 480, 900, 900]],
+    ['two seconds for everything', 'other', [2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]],
+  ] as const)('that does not say for how long means %s, and twice as long each time it goes on', (_, kind, rests) => {
     const at = scene();
-    for (const seconds of [60, 120, 240, 480, 900, 900]) {
-      at.answer('pull', 429);
-      const restMs = at.limits.retryInMs('pull') ?? 0;
+    for (const seconds of rests) {
+      at.answer(kind, 429, { 'retry-after': '880.092\u00b5s' });
+      const restMs = at.limits.retryInMs(kind) ?? 0;
       expect(restMs).toBeGreaterThanOrEqual(seconds * 800);
       expect(restMs).toBeLessThanOrEqual(seconds * 1000);
       at.pass(restMs);
     }
-    at.answer('pull', 200);
-    at.answer('pull', 429);
-    expect(at.limits.retryInMs('pull')).toBeLessThanOrEqual(60_000);
+    at.answer(kind, 200);
+    at.answer(kind, 429);
+    expect(at.limits.retryInMs(kind)).toBeLessThanOrEqual(rests[0] * 1000);
+  });
+
+  test.each([
+    ['pull', 60_000],
+    ['other', 2000],
+  ] as const)('is one, however many of a kind are refused side by side: %s', (kind, restMs) => {
+    const at = scene();
+    const answers = Array.from({ length: 12 }, () => at.ask(kind));
+    for (const answer of answers) answer(429);
+    expect(at.limits.retryInMs(kind)).toBeGreaterThanOrEqual(restMs * 0.8);
+    expect(at.limits.retryInMs(kind)).toBeLessThanOrEqual(restMs);
+    at.pass(restMs);
+    at.answer(kind, 429);
+    expect(at.limits.retryInMs(kind)).toBeGreaterThanOrEqual(2 * restMs * 0.8);
+    expect(at.limits.retryInMs(kind)).toBeLessThanOrEqual(2 * restMs);
+  });
+
+  test('rests for the longest time that was asked for side by side', () => {
+    const at = scene();
+    const [first, second, third] = [at.ask('other'), at.ask('other'), at.ask('other')];
+    first(429, { 'retry-after': '5' });
+    second(429, { 'retry-after': '30' });
+    third(429);
+    expect(at.limits.retryInMs('other')).toBe(30_000);
+  });
+
+  test('that comes late changes nothing about the one question that finds out', () => {
+    const at = scene();
+    const [first, second, third] = [at.ask('other'), at.ask('other'), at.ask('other')];
+    first(429);
+    at.pass(2000);
+    const probe = at.ask('other');
+    second(429);
+    expect(at.limits.enter('other')).toBeUndefined();
+    probe(429);
+    expect(at.limits.retryInMs('other')).toBeGreaterThanOrEqual(3200);
+    at.pass(4000);
+    const next = at.ask('other');
+    third(429);
+    next(200);
+    expect(at.limits.retryInMs('other')).toBeUndefined();
   });
 
   test('is followed by one question at a time until one is answered', () => {

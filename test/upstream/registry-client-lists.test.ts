@@ -39,16 +39,33 @@ describe('tags', () => {
   });
 
   test.each([
-    ['a path', `</v2/${path}/tags/list?n=2&last=b%2B>; rel="next"`],
-    ['a relative path', '<list?last=b%2B&n=2>; rel="next"'],
-    ['a query', '<?last=b%2B>; rel=next'],
-    ['an address', `<https://registry.example/v2/${path}/tags/list?last=b%2B>;rel="next"`],
-    ['one of several', '</docs>; rel="help", <?last=b%2B>; rel="next"'],
-    ['with more parameters', '<?last=b%2B>; title="more"; rel="next"'],
+    ['a path', `</v2/${path}/tags/list?n=2&last=b%2Ec>; rel="next"`],
+    ['a relative path', '<list?last=b%2Ec&n=2>; rel="next"'],
+    ['a query', '<?last=b%2Ec>; rel=next'],
+    ['an address', `<https://registry.example/v2/${path}/tags/list?last=b%2Ec>;rel="next"`],
+    ['one of several', '</docs>; rel="help", <?last=b%2Ec>; rel="next"'],
+    ['with more parameters', '<?last=b%2Ec>; title="more"; rel="next"'],
   ])('go on where a link says that is %s', async (_, link) => {
     await using at = await scene();
     at.upstream.faults.add({}, { headers: { link } });
-    expect((await at.tags())?.last).toBe('b+');
+    expect((await at.tags())?.last).toBe('b.c');
+  });
+
+  test('go on as a link says that names no tag, without handing that on', async () => {
+    await using at = await scene();
+    for (const last of ['b%2B', '%41'.repeat(129), 'a%20b', 'x%0d%0ay']) {
+      const fault = at.upstream.faults.add({}, { headers: { link: `<?last=${last}&n=2>; rel="next"` } });
+      expect((await at.tags())?.last).toBe('e');
+      fault.remove();
+      await at.client.listTags(path, { n: 2, last: 'e' }, never);
+      expect(at.upstream.requests.at(-1)?.path).toBe(`/v2/${path}/tags/list?last=${last}&n=2`);
+    }
+  });
+
+  test('end where a link is longer than any page needs', async () => {
+    await using at = await scene();
+    at.upstream.faults.add({}, { headers: { link: `<?next_page=${'z'.repeat(2100)}>; rel="next"` } });
+    expect((await at.tags())?.last).toBeUndefined();
   });
 
   test.each([
@@ -101,6 +118,25 @@ describe('tags', () => {
     await using at = await scene();
     at.upstream.faults.add({}, { body: '{"tags":["a",1,null,{"b":1},"c"]}' });
     expect((await at.tags())?.tags).toEqual(['a', 'c']);
+  });
+
+  test('are those of the list that can be tags', async () => {
+    await using at = await scene();
+    const tags = [
+      'a',
+      '',
+      '.b',
+      'a b',
+      '../c',
+      'x\r\ny',
+      '\u001b[31m',
+      't'.repeat(129),
+      't'.repeat(4_000_000),
+      'é',
+      'c',
+    ];
+    at.upstream.faults.add({}, { body: JSON.stringify({ tags }) });
+    expect(await at.tags()).toEqual({ tags: ['a', 'c'], last: undefined });
   });
 
   test.each(['<html></html>', '', 'null', '{"tags":"a"}', '{"tags":{}}'])('are not read from %j', async (body) => {

@@ -1,7 +1,7 @@
 // What is quoted of a registry's refusal.
 import { describe, expect, test } from 'vitest';
 import { statusError } from '../../src/upstream/status-error.ts';
-import { get, openTransport, startServer } from './upstream-scene.ts';
+import { get, openTransport, redirect, startServer } from './upstream-scene.ts';
 
 async function quoted(body: string): Promise<string> {
   await using server = await startServer({ status: 403, body });
@@ -28,4 +28,20 @@ test('foreign text becomes one short printable line', async () => {
   expect(await quoted('x'.repeat(1000))).toBe('x'.repeat(300));
   expect(await quoted('<html>')).toBe('an HTML page');
   expect(await quoted('')).toBe('');
+});
+
+test('nothing is quoted of a server that the registry only led us to', async () => {
+  await using server = await startServer();
+  await using inside = await startServer({ status: 503, body: 'for the eyes of this network only' });
+  await using at = openTransport();
+  redirect(server, '/a', `${inside.url}/b`);
+  const response = await at.transport.send(get(`${server.url}/a`));
+  expect(await statusError('registry.test', 'this', response)).toMatchObject({
+    failure: 'failing',
+    message: `upstream registry.test answered 503 for this at ${inside.host}`,
+  });
+});
+
+test('an authorization is left out wherever its line is broken', async () => {
+  expect(await quoted('Bearer\r\neyJhbGciOi.J9-_.sig')).toBe('Bearer ***');
 });

@@ -32,7 +32,7 @@ describe('a request', () => {
         const error = await upstreamError(scene.transport.send(get(`http://${host}:${server.port}/x`, { kind })));
         expect(error).toMatchObject({
           failure: 'protocol',
-          message: expect.stringContaining(`${host}: its address is private`),
+          message: expect.stringContaining(`${host}: its address is loopback`),
         });
       }
       expect(server.requests).toEqual([]);

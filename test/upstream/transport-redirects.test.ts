@@ -158,3 +158,23 @@ describe('a redirect', () => {
     expect(server.requests).toHaveLength(1);
   });
 });
+
+test('an answer says whether it comes from where it was asked for', async () => {
+  await using server = await startServer();
+  await using other = await startServer();
+  await using scene = openTransport();
+  redirect(server, '/same', '/x');
+  redirect(server, '/other', `${other.url}/x`);
+  redirect(server, '/back', `${other.url}/home`);
+  redirect(other, '/home', `${server.url}/x`);
+  const isForeign = async (path: string) => (await scene.transport.send(get(server.url + path))).isForeign;
+  expect(await Promise.all(['/x', '/same', '/other', '/back'].map(isForeign))).toEqual([false, false, true, false]);
+});
+
+test('no error quotes a host of any length', async () => {
+  await using server = await startServer();
+  await using scene = openTransport();
+  redirect(server, '/a', `http://${'a.'.repeat(5000)}example/x`);
+  const { failure, message } = await upstreamError(scene.transport.send(get(`${server.url}/a`)));
+  expect([failure, message]).toEqual(['protocol', 'upstream registry.test gave a redirect without a usable address']);
+});

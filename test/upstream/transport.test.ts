@@ -66,14 +66,20 @@ test('requests and bytes are counted under the label', async () => {
 });
 
 describe('an upstream that fails', () => {
-  test('is unreachable when the DNS does not know it, and the message says so', async () => {
-    const unknown = Object.assign(new Error('getaddrinfo'), { code: 'ENOTFOUND' });
+  test.each([
+    ['ENOTFOUND', 'the DNS does not know its name'],
+    ['ENODATA', 'the DNS has no address for its name'],
+    ['ETIMEOUT', 'the DNS did not answer in time'],
+    ['ESERVFAIL', 'the DNS could not find out its address'],
+    ['EREFUSED', 'the DNS does not answer us'],
+    ['EBADNAME', 'its name is none'],
+  ])('is unreachable when the DNS has nothing for it, and the message says why: %s', async (code, why) => {
+    const unknown = Object.assign(new Error('query'), { code });
     const guard = new AddressGuard(registry, () => Promise.reject(unknown));
     await using scene = openTransport({ guard });
     expect(await upstreamError(scene.transport.send(get('http://registry.example/x')))).toMatchObject({
       failure: 'unreachable',
-      message:
-        'upstream registry.test could not be reached: registry.example: the DNS does not know its name (ENOTFOUND)',
+      message: `upstream registry.test could not be reached: registry.example: ${why} (${code})`,
     });
   });
 
@@ -203,6 +209,15 @@ describe('an answer that nobody reads', () => {
     server.faults.add({ path: '/long' }, { endless: true });
     (await scene.transport.send(get(`${server.url}/long`))).discard();
     expect(await (await scene.transport.send(get(`${server.url}/x`))).bytes(5)).toHaveLength(5);
+  });
+
+  test('is cut when it drips on: its connection is not kept for ever', async () => {
+    await using server = await startServer();
+    await using scene = openTransport({ connections: 1 });
+    server.faults.add({ path: '/drip' }, { body: Buffer.alloc(1000), bytesPerSecond: 10 });
+    (await scene.transport.send(get(`${server.url}/drip`))).discard();
+    const signal = AbortSignal.timeout(4000);
+    expect(await (await scene.transport.send(get(`${server.url}/x`, { signal }))).bytes(5)).toHaveLength(5);
   });
 
   test('may be discarded and aborted without an error that nobody hears', async () => {

@@ -5,11 +5,13 @@ import { OciError } from '../../src/oci/errors.ts';
 import type { PathRules } from '../../src/upstream/path-policy.ts';
 import { type Namespace, Upstreams } from '../../src/upstream/upstreams.ts';
 import { silent, silentEntry } from './silent-upstream.ts';
+import { never } from './upstream-scene.ts';
 
 class Scene {
   readonly opened: string[] = [];
   readonly closed: string[] = [];
   readonly upstreams: Upstreams;
+  now = 1_000_000;
 
   constructor(except: readonly string[] = [], rules: PathRules = {}) {
     const open = (name: string) => {
@@ -17,7 +19,12 @@ class Scene {
       return { ...silent(name), label: '*', close: async () => void this.closed.push(name) };
     };
     const listed = ['docker.io', 'registry.gitlab.com'].map(silentEntry);
-    this.upstreams = new Upstreams(listed, 'docker.io', { open, except, ...rules });
+    this.upstreams = new Upstreams(listed, 'docker.io', {
+      open,
+      except,
+      now: () => this.now,
+      ...rules,
+    });
   }
 
   routed(name: string, { ns, prefix }: Partial<Namespace> = {}): string {
@@ -138,17 +145,20 @@ describe('what cannot be a public registry', () => {
       throw new Error('it was opened');
     };
     const upstreams = new Upstreams([], 'docker.io', { open, except: ['docker.io', 'quay.io'] });
-    for (const ns of ['docker.io', 'index.docker.io', 'registry-1.docker.io', 'quay.io'])
+    for (const ns of ['docker.io', 'index.docker.io', 'registry-1.docker.io', 'registry.hub.docker.com', 'quay.io'])
       expect(() => upstreams.route('owner/app', { ns, prefix: undefined })).toThrow('not configured');
     expect(() => upstreams.route('quay.io/owner/app', { ns: undefined, prefix: undefined })).toThrow('not configured');
     expect(() => upstreams.route('owner/app', { ns: undefined, prefix: undefined })).toThrow('not configured');
   });
 });
 
+const minute = 60_000;
+
 describe('of many registries', () => {
   test('a hundred stay open, and one that was long unused is opened anew when it comes again', () => {
     const scene = new Scene();
     for (let count = 0; count < 100; count++) scene.routed(`r${count}.example.com/a/b`);
+    scene.now += minute;
     scene.routed('r0.example.com/a/b');
     expect(scene.upstreams.status()).toHaveLength(2 + 100);
     scene.routed('new.example.com/a/b');
@@ -159,9 +169,36 @@ describe('of many registries', () => {
     expect(scene.opened.slice(101)).toEqual(['r1.example.com']);
   });
 
+  test('no more than a hundred are asked in a minute, and whoever names another is told so', async () => {
+    const scene = new Scene();
+    for (let count = 0; count < 100; count++) scene.routed(`r${count}.example.com/a/b`);
+    scene.now += minute - 1;
+    for (let count = 0; count < 1000; count++) scene.routed(`new${count}.example.com/a/b`);
+    expect(scene.opened).toHaveLength(100);
+    // What is in the cache is found by its name, as ever.
+    const { upstream, repository } = scene.upstreams.route('new.example.com/a/b', { ns: undefined, prefix: undefined });
+    expect([repository.registry, upstream.label, upstream.mayAsk('blob')]).toEqual(['new.example.com', '*', false]);
+    await expect(upstream.resolve('a/b', { tag: 'latest' }, never)).rejects.toMatchObject({
+      failure: 'offline',
+      message:
+        'upstream new.example.com is not asked: 100 registries that the configuration does not name were in use ' +
+        'within the last minute',
+    });
+    scene.routed('r0.example.com/a/b');
+    scene.now += 1;
+    scene.routed('new.example.com/a/b');
+    expect(scene.opened.slice(100)).toEqual(['new.example.com']);
+    const open = scene.upstreams.status().map(({ name }) => name);
+    expect([open.length, open.includes('r0.example.com'), open.includes('r1.example.com')]).toEqual([102, true, false]);
+  });
+
   test('none is closed under those who still fetch from it', () => {
     const scene = new Scene();
-    for (let count = 0; count < 250; count++) scene.routed(`r${count}.example.com/a/b`);
+    for (let count = 0; count < 250; count++) {
+      scene.now += minute;
+      scene.routed(`r${count}.example.com/a/b`);
+    }
+    expect(scene.opened).toHaveLength(250);
     expect(scene.closed).toEqual([]);
   });
 

@@ -20,6 +20,20 @@ import { contentOf } from '../support/served-content.ts';
 export const never = new AbortController().signal;
 export const credentials: PasswordCredentials = { username: 'robot', password: 'correct horse' };
 
+/** A login whose password was changed: it brings the good one after the old one was refused. */
+export function changedLogin(): Login {
+  const old = { ...credentials, password: 'old' };
+  let now = old;
+  return {
+    id: '1',
+    credentials: async () => now,
+    refused: () => {
+      now = credentials;
+      return true;
+    },
+  };
+}
+
 export type TransportScene = AsyncDisposable & { readonly transport: Transport; readonly metrics: Metrics };
 
 export function openTransport(options: Partial<TransportOptions> = {}): TransportScene {

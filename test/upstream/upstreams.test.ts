@@ -67,14 +67,17 @@ describe('the five shapes of an address', () => {
 });
 
 describe('Docker Hub', () => {
-  test.each(['redis', 'docker.io/redis', 'index.docker.io/redis', 'registry-1.docker.io/redis'])(
-    'keeps %s under library/',
-    (name) => {
-      expect(routed(name)).toBe('docker.io library/redis');
-    },
-  );
+  test.each([
+    'redis',
+    'docker.io/redis',
+    'index.docker.io/redis',
+    'registry-1.docker.io/redis',
+    'registry.hub.docker.com/redis',
+  ])('keeps %s under library/', (name) => {
+    expect(routed(name)).toBe('docker.io library/redis');
+  });
 
-  test.each(['index.docker.io', 'registry-1.docker.io'])('is also called %s', (alias) => {
+  test.each(['index.docker.io', 'registry-1.docker.io', 'registry.hub.docker.com'])('is also called %s', (alias) => {
     expect(routed('redis', { ns: alias })).toBe('docker.io library/redis');
     expect(routed('owner/app', { prefix: alias, ns: 'docker.io' })).toBe('docker.io owner/app');
     expect(routed('docker.io/owner/app', { ns: alias })).toBe('docker.io owner/app');

@@ -1,33 +1,27 @@
 // Answers a registry's challenge: Basic, or a token from its realm, kept until shortly before it expires.
 import { LRUCache } from 'lru-cache';
-import type { Circuit } from '../circuit.ts';
 import { basicAuthorization, type Credentials } from '../credentials/credentials.ts';
-import type { Login } from '../credentials/login.ts';
-import type { Transport } from '../transport.ts';
-import { UpstreamError } from '../upstream.ts';
+import { type Login, refusedCredentials } from '../credentials/login.ts';
+import { UpstreamError, type UpstreamFailure } from '../upstream.ts';
 import { parseChallenges } from './challenge.ts';
 import { checkRealm } from './realm.ts';
 import { ShownLogin } from './shown-login.ts';
-import { requestToken, type Token } from './token-request.ts';
+import type { Token } from './token-request.ts';
+import { askTokenServer, type TokenServer, type TokenServerOptions } from './token-server.ts';
 
-export interface AuthenticatorOptions {
-  readonly name: string;
-  readonly endpoint: URL;
+export interface AuthenticatorOptions extends TokenServerOptions {
   readonly login: Login;
-  /** Hosts of token servers that may see the credentials, besides those of the endpoint's own domain. */
-  readonly realms: readonly string[];
-  readonly transport: Transport;
-  /** Of the token server. */
-  readonly circuit: Circuit;
-  /** Bounds one token request, in milliseconds. */
-  readonly timeoutMs: number;
   /** Told whenever the login begins to rest. */
   readonly onRefused?: (problem: string) => void;
 }
 
-interface TokenServer {
-  readonly realm: string;
-  readonly service: string | undefined;
+/** A password that is about to be shown with a question. */
+export interface Password {
+  readonly authorization: string | undefined;
+  /** To be asked again when it is sent: others may have learned meanwhile that it is no good. */
+  mayGo(): boolean;
+  /** After a refusal: was it one of the password? Throws `UpstreamError` 'login' when it is no good at all. */
+  check(): Promise<void>;
 }
 
 interface KeptToken {
@@ -35,11 +29,12 @@ interface KeptToken {
   readonly fetchedAt: number;
 }
 
-/** What a token server rests for after a 429 that does not say. */
-const limitedMs = 60_000;
-
 /** A token this young has not ended yet. */
 const freshMs = 10_000;
+
+const maxTokensLength = 8 * 1024 * 1024;
+/** What a token takes besides its own length. */
+const tokenOverhead = 256;
 
 /** One login at one endpoint. */
 export class Authenticator {
@@ -47,8 +42,12 @@ export class Authenticator {
   readonly #login: ShownLogin;
   /** What the last challenge said, so that the next repository's token is fetched without a 401 first. */
   #scheme: 'none' | 'basic' | TokenServer = 'none';
+  /** The last one that the credentials were given a token for. */
+  #granted: string | undefined;
   readonly #tokens = new LRUCache<string, KeptToken, TokenServer>({
-    max: 10_000,
+    // No `max`: room for so many would be taken at once, for every upstream.
+    maxSize: maxTokensLength,
+    sizeCalculation: ({ authorization }, scope) => authorization.length + scope.length + tokenOverhead,
     ttl: 1,
     fetchMethod: async (scope, _stale, { context, options }) => {
       const { token, keepMs } = await this.#fetchToken(context, scope);
@@ -65,6 +64,16 @@ export class Authenticator {
   /** The login was refused, or its credentials could not be had: it rests, and every new token ends as 'login'. */
   get isRefused(): boolean {
     return this.#login.isRefused;
+  }
+
+  /** Why the login was refused last; `undefined` since it was taken. */
+  get problem(): string | undefined {
+    return this.#login.problem;
+  }
+
+  /** Until a refused login is tried again; `undefined` when it may be now. */
+  get retryInMs(): number | undefined {
+    return this.#login.retryInMs;
   }
 
   /** The host that the registry sends us to for tokens; `undefined` while it named none. */
@@ -92,7 +101,7 @@ export class Authenticator {
       this.#scheme = { realm, service };
     } else if (challenges.some(({ scheme }) => scheme === 'basic') && credentials) {
       this.#scheme = 'basic';
-      if (refused?.startsWith('Basic ')) return this.renew(refused);
+      if (refused?.startsWith('Basic ')) return undefined;
     } else return undefined;
 
     // Only the token that was refused goes: another request may have fetched a new one meanwhile.
@@ -102,17 +111,22 @@ export class Authenticator {
   }
 
   /**
-   * What to send after a refusal that may be one of the password itself (ECR's expire with a 403); `undefined` when
-   * there is nothing better to show. A password that the registry does not take at all throws `UpstreamError` 'login'.
+   * Asks with the password that there is now, and once more if it is refused and there is another (ECR's expire with a
+   * 403). Throws `UpstreamError` 'login' for one that the registry does not take at all.
    */
-  async renew(refused: string): Promise<string | undefined> {
-    if (!refused.startsWith('Basic ')) return undefined;
-    return this.#login.show(async (credentials) => {
-      const known = this.#basic(credentials);
-      if (known !== refused) return known;
-      await this.#knock(known);
-      return undefined;
-    });
+  showPassword<T>(lane: string, ask: (password: Password) => Promise<T>): Promise<T> {
+    return this.#login.show(
+      (credentials, mayGo) => {
+        const authorization = this.#basic(credentials);
+        const check = async () => {
+          if (!credentials || authorization === undefined) return;
+          if (!mayGo()) throw refusedCredentials(this.#options.name, 'others were refused with them');
+          await this.#login.check(credentials, () => this.#knock(authorization));
+        };
+        return ask({ authorization, mayGo, check });
+      },
+      { lane },
+    );
   }
 
   /**
@@ -145,38 +159,38 @@ export class Authenticator {
     const response = await transport.send({ kind: 'token', method: 'GET', url, authorization, signal });
     response.discard();
     if (response.status !== 401 && response.status !== 403) return;
-    const why = `it answered ${response.status}; see upstreams.${name}.credentials`;
-    throw new UpstreamError('login', `upstream ${name} refused the configured credentials: ${why}`);
+    throw refusedCredentials(name, `it answered ${response.status}`);
   }
 
-  #fetchToken({ realm: text, service }: TokenServer, scope: string): Promise<Token> {
-    const { name, transport, timeoutMs, circuit } = this.#options;
-    return this.#login.show(async (credentials) => {
-      const realm = checkRealm(text, credentials, this.#options);
-      const permit = circuit.enter();
-      if (!permit) throw this.#away(realm);
-      const signal = AbortSignal.timeout(timeoutMs);
+  #fetchToken(server: TokenServer, scope: string): Promise<Token> {
+    const { name } = this.#options;
+    const ask = async (credentials: Credentials | undefined) => {
       try {
-        const token = await requestToken({ name, realm, service, scope, credentials, transport, signal });
-        permit.succeeded();
+        const token = await askTokenServer(this.#options, server, { scope, credentials });
+        if (credentials) this.#granted = scope;
         return token;
       } catch (error) {
-        if (!(error instanceof UpstreamError)) permit.released();
-        else if (error.failure !== 'limited') permit.failed(error, scope);
-        else {
-          permit.released();
-          circuit.open(error.retryAfterMs ?? limitedMs, error.message);
-        }
-        throw error;
+        // Of credentials that were good before, and for another scope, it may be said that they are not for this one.
+        const mayBeOfScope = credentials && this.#login.takes(credentials) && this.#granted !== scope;
+        if (!mayBeOfScope || !isFailure(error, 'login')) throw error;
+        throw new UpstreamError('denied', `upstream ${name} refused the configured credentials a token for ${scope}`);
       }
-    });
+    };
+    return this.#login.show(ask, { check: (credentials) => this.#checkAt(server, credentials) });
   }
 
-  #away({ host }: URL): UpstreamError {
-    const { name, circuit } = this.#options;
-    const { problem = 'it failed a moment ago', retryInMs } = circuit;
-    return new UpstreamError('away', `upstream ${name} cannot be asked: its token server ${host} rests: ${problem}`, {
-      ...(retryInMs !== undefined && { retryAfterMs: retryInMs }),
-    });
+  /** Asks for what was given before, or for nothing in particular, as `docker login` does. */
+  async #checkAt(server: TokenServer, credentials: Credentials): Promise<void> {
+    const scope = this.#login.takes(credentials) ? this.#granted : undefined;
+    try {
+      await askTokenServer(this.#options, server, { scope, credentials });
+    } catch (error) {
+      if (!isFailure(error, 'denied')) throw error;
+      throw refusedCredentials(this.#options.name, `its token server ${new URL(server.realm).host} answered 403`);
+    }
   }
+}
+
+function isFailure(error: unknown, failure: UpstreamFailure): boolean {
+  return error instanceof UpstreamError && error.failure === failure;
 }

@@ -1,4 +1,5 @@
 // The refusals of a registry that was shown a login: it may say again what it saw, to every client and into the log.
+import { bareMediaType } from '../../oci/media-types.ts';
 import type { UpstreamResponse } from '../transport.ts';
 
 /** https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes, and what registries add. */
@@ -19,10 +20,24 @@ const codes: ReadonlySet<unknown> = new Set([
   'UNSUPPORTED',
 ]);
 
-/** Of a refusal only its codes are left to be quoted. */
+/** Of what is no content only the codes of a refusal are left to be quoted; of its head, only what has a form. */
 export function discreet(response: UpstreamResponse): UpstreamResponse {
-  if (response.status < 400) return response;
-  return { ...response, bytes: async (limit) => codesOf(await response.bytes(limit)) };
+  const { status, header, bytes } = response;
+  const isContent = status === 200 || status === 206;
+  return {
+    ...response,
+    header: (name) => formed(name, header(name)),
+    bytes: async (limit) => (isContent ? bytes(limit) : codesOf(await bytes(limit))),
+  };
+}
+
+/** Of the fields that our own complaints quote. */
+function formed(name: string, value: string | undefined): string | undefined {
+  if (value === undefined) return undefined;
+  if (name === 'content-type') return /^[a-z]+\/[a-z0-9.+-]+$/.exec(bareMediaType(value))?.[0];
+  if (name === 'content-range') return /^bytes [\d*-]+\/[\d*]+$/.exec(value)?.[0];
+  if (name === 'content-encoding') return /^[a-z]{1,8}$/.exec(value)?.[0] ?? 'an unknown';
+  return value;
 }
 
 function codesOf(bytes: Uint8Array): Uint8Array {

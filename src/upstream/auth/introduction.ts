@@ -12,8 +12,8 @@ export interface IntroductionOptions<T> {
   readonly origin: string;
   readonly attempt: Attempt;
   readonly read: Reader<T>;
-  /** Puts the question, with this. */
-  readonly put: <V>(authorization: string | undefined, read: Reader<V>) => Promise<V>;
+  /** Puts the question, with this, if it still may go when its turn has come. */
+  readonly put: <V>(authorization: string | undefined, read: Reader<V>, mayGo?: () => boolean) => Promise<V>;
 }
 
 /** A response that asks for something better, unread. */
@@ -30,23 +30,41 @@ export async function askIntroduced<T>(options: IntroductionOptions<T>): Promise
   // Built by us: ghcr.io's challenge at the door names a placeholder.
   const scope = `repository:${question.path}:pull`;
   const wait = <V>(work: Promise<V>) => attempt.timed(() => abandonable(work, attempt.signal));
-  const ask = (shown: string | undefined) =>
-    put<T | Refusal>(shown, async (response) =>
-      isRefusal(response, shown, options) ? new Refusal(response) : read(response),
+  const ask = (shown: string | undefined, mayGo?: () => boolean) =>
+    put<T | Refusal>(
+      shown,
+      async (response) => (isRefusal(response, shown, options) ? new Refusal(response) : read(response)),
+      mayGo,
     );
   let shown = await wait(authenticator.authorization(scope));
   for (let refusals = 0; ; refusals++) {
-    const answer = await ask(shown);
+    const isPassword = shown?.startsWith('Basic ');
+    const showing = isPassword
+      ? authenticator.showPassword(laneOf(question), async ({ authorization, mayGo, check }) => {
+          shown = authorization;
+          const answer = await ask(authorization, mayGo);
+          if (answer instanceof Refusal) await wait(check()).catch(discarding(answer.response));
+          return answer;
+        })
+      : ask(shown);
+    // Others try the password first: they have their own time for that.
+    const answer = await (isPassword ? abandonable(showing, attempt.signal) : showing);
     if (!(answer instanceof Refusal)) return answer;
     const { response } = answer;
-    // A token was given for this scope: what it is refused is refused. A password may be no good at all.
-    const mayShowBetter = refusals === 0 || (refusals === 1 && shown?.startsWith('Basic '));
+    // A token was given for this scope: what it is refused is refused. The registry may have gone over to tokens.
+    const mayShowBetter = refusals === 0 || (refusals === 1 && isPassword);
     const asking = mayShowBetter ? better(authenticator, response, scope, shown) : Promise.resolve(undefined);
     const next = await wait(asking).catch(discarding(response));
     if (next === undefined) return attempt.timed(() => read(response));
     response.discard();
     shown = next;
   }
+}
+
+/** Those that wait for the same places. */
+function laneOf({ kind }: Question): string {
+  if (kind === 'blob') return 'transfers';
+  return kind === 'tags' || kind === 'referrers' ? 'lists' : 'questions';
 }
 
 function isRefusal<T>(
@@ -61,7 +79,7 @@ function isRefusal<T>(
   return status === 403 || (status === 400 && !(question.kind === 'blob' && question.headers));
 }
 
-function better(
+async function better(
   authenticator: Authenticator,
   { status, header }: UpstreamResponse,
   scope: string,
@@ -70,8 +88,7 @@ function better(
   const challenge = header('www-authenticate');
   if (status === 401 && challenge !== undefined) return authenticator.answer(challenge, scope, refused);
   // ghcr.io and public.ecr.aws have a bare refusal for a token that is no longer good.
-  if (refused?.startsWith('Bearer ')) return authenticator.refresh(scope, refused);
-  return authenticator.renew(refused ?? '');
+  return refused?.startsWith('Bearer ') ? authenticator.refresh(scope, refused) : undefined;
 }
 
 /** A body that nobody reads would keep its connection. */

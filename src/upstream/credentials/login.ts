@@ -30,3 +30,11 @@ export function fixedLogin(id: string, credentials: Credentials): Login {
 export function noCredentials(name: string, why: string): UpstreamError {
   return new UpstreamError('login', `upstream ${name}: its credentials could not be had: ${why}`);
 }
+
+/** Nor of what a registry or its token server said: it may say again what it was shown. */
+export function refusedCredentials(name: string, why: string): UpstreamError {
+  return new UpstreamError(
+    'login',
+    `upstream ${name} refused the configured credentials: ${why}; see upstreams.${name}.credentials`,
+  );
+}

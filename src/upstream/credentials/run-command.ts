@@ -13,6 +13,12 @@ export interface CommandOptions {
 }
 
 const maxOutputBytes = 64 * 1024;
+/** What a command printed before it ended is here by then; a daemon that it left behind may hold its output for ever. */
+const graceMs = 500;
+
+const running = new Set<ChildProcess>();
+// A group of its own gets none of the signals that end the mirror.
+process.on('exit', () => running.forEach(killGroup));
 
 /**
  * Throws an `Error` that says why there is no result. It has no cause: those of node hold the whole command line, and
@@ -23,15 +29,19 @@ export function runCommand(
   { input = '', timeoutMs = 10_000 }: CommandOptions = {},
 ): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
-    // A group of its own, so that what a script has started ends with it.
-    const child = spawn(command, given, { stdio: ['pipe', 'pipe', 'ignore'], detached: true });
-    const giveUp = (why: string) => {
+    const child = start(command, given);
+    running.add(child);
+    const leave = () => {
       clearTimeout(timer);
+      running.delete(child);
       killGroup(child);
       child.stdout.destroy();
+    };
+    const giveUp = (why: string) => {
+      leave();
       reject(new Error(`${command} ${why}`));
     };
-    const timer = setTimeout(giveUp, timeoutMs, `took longer than ${timeoutMs / 1000} s`);
+    let timer = setTimeout(giveUp, timeoutMs, `took longer than ${timeoutMs / 1000} s`);
     const read: Uint8Array[] = [];
     let length = 0;
     child.stdout.on('data', (chunk: Uint8Array) => {
@@ -40,14 +50,30 @@ export function runCommand(
       if (length > maxOutputBytes) giveUp(`printed more than ${maxOutputBytes / 1024} KiB`);
     });
     child.on('error', (error: NodeJS.ErrnoException) => giveUp(`could not be started: ${startProblem(error)}`));
-    child.on('close', (exitCode, signal) => {
-      clearTimeout(timer);
+    const ended = (exitCode: number | null, signal: string | null) => {
+      leave();
       if (exitCode === null) reject(new Error(`${command} was ended by ${signal}`));
       else resolve({ exitCode, output: Buffer.concat(read).toString() });
+    };
+    child.on('exit', (exitCode, signal) => {
+      clearTimeout(timer);
+      killGroup(child);
+      // A late timer runs before what has arrived meanwhile is read.
+      timer = setTimeout(setImmediate, graceMs, ended, exitCode, signal);
     });
+    child.on('close', ended);
     child.stdin.on('error', () => {}); // it may not want to read
     child.stdin.end(input);
   });
+}
+
+/** In a group of its own, so that what a script has started ends with it. */
+function start(command: string, given: readonly string[]) {
+  try {
+    return spawn(command, given, { stdio: ['pipe', 'pipe', 'ignore'], detached: true });
+  } catch (error) {
+    throw new Error(`${command} could not be started: ${startProblem(error as NodeJS.ErrnoException)}`);
+  }
 }
 
 function killGroup({ pid }: ChildProcess): void {
@@ -62,5 +88,6 @@ function killGroup({ pid }: ChildProcess): void {
 function startProblem({ code }: NodeJS.ErrnoException): string {
   if (code === 'ENOENT') return 'there is no such command';
   if (code === 'EACCES') return 'it may not be executed';
+  if (code === 'ERR_INVALID_ARG_VALUE') return 'it holds a NUL, or an argument does';
   return code ?? 'for an unknown reason';
 }

@@ -63,6 +63,25 @@ describe('a token server', () => {
     expect(await failure({ endless: true, body: '' })).toMatchObject({ failure: 'protocol' });
   });
 
+  test('may give a token of 16 KiB, and no longer one', async () => {
+    expect(await failure({ body: JSON.stringify({ token: 'x'.repeat(16 * 1024 + 1) }) })).toMatchObject({
+      failure: 'protocol',
+      message: expect.stringContaining('above 16 KiB'),
+    });
+    await using tokens = await startServer({ body: JSON.stringify({ token: 'x'.repeat(16 * 1024), expires_in: 300 }) });
+    await using at = openAuthenticator({ endpoint: 'http://127.0.0.1:1' });
+    const challenge = `Bearer realm="${tokens.url}/token"`;
+    const scopes = Array.from({ length: 520 }, (_, index) => `repository:library/app-${index}:pull`);
+    const [first = '', last = ''] = [scopes[0], scopes.at(-1)];
+    for (const about of scopes)
+      expect(await at.authenticator.answer(challenge, about, undefined)).toMatch(/^Bearer x+$/);
+    // All of them together would be more than the 8 MiB that tokens may take.
+    await at.authenticator.authorization(last);
+    expect(tokens.requests).toHaveLength(520);
+    await at.authenticator.authorization(first);
+    expect(tokens.requests).toHaveLength(521);
+  });
+
   test('that hangs is given up', async () => {
     for (const part of ['headers', 'body'] as const) {
       const gate = new Gate();

@@ -1,15 +1,14 @@
-// Logins at a token server and at the registry's own door: refused, renewed, limited, and out of reach.
+// Logins at a token server: refused, renewed, limited, and out of reach.
 import { describe, expect, test } from 'vitest';
-import type { Login } from '../../../src/upstream/credentials/login.ts';
 import { basic, FakeTokenServer, type TokenOptions } from '../../support/fake-token-server.ts';
 import { refusals } from '../../support/faults.ts';
 import { Gate } from '../../support/gate.ts';
 import { laterClock } from '../../support/later-clock.ts';
 import {
   type AuthenticatorSceneOptions,
+  changedLogin,
   credentials,
   openAuthenticator,
-  startServer,
   upstreamError,
 } from '../upstream-scene.ts';
 
@@ -31,20 +30,6 @@ async function scene(options: TokenOptions, how: Omit<AuthenticatorSceneOptions,
   };
 }
 
-/** A login whose password was changed: it brings the good one after the old one was refused. */
-function changed(): Login {
-  const old = { ...credentials, password: 'old' };
-  let now = old;
-  return {
-    id: '1',
-    credentials: async () => now,
-    refused: () => {
-      now = credentials;
-      return true;
-    },
-  };
-}
-
 describe('an identity token', () => {
   test('is posted as a refresh token, and is in no address', async () => {
     await using at = await scene({ identityToken: 'refresh me' }, { credentials: { identityToken: 'refresh me' } });
@@ -59,6 +44,28 @@ describe('an identity token', () => {
     expect((await upstreamError(at.ask())).failure).toBe('login');
     expect(at.authenticator.isRefused).toBe(true);
   });
+
+  // https://www.rfc-editor.org/rfc/rfc6749#section-5.2
+  test.each(['{"error":"invalid_grant"}', '{"errors":[{"code":"UNAUTHORIZED"}]}', ''])(
+    'is one as well where the token server says 400: %s',
+    async (body) => {
+      await using at = await scene({}, { credentials: { identityToken: 'refresh me' } });
+      at.tokens.faults.add({}, { status: 400, body });
+      expect((await upstreamError(at.ask())).failure).toBe('login');
+      expect((await upstreamError(at.ask(other))).failure).toBe('login');
+      expect(at.tokens.requests).toHaveLength(1);
+    },
+  );
+
+  test.each(['invalid_request', 'invalid_scope', 'unsupported_grant_type'])(
+    'is none where the question is at fault: %s',
+    async (error) => {
+      await using at = await scene({}, { credentials: { identityToken: 'refresh me' } });
+      at.tokens.faults.add({}, { status: 400, body: JSON.stringify({ error }) });
+      expect((await upstreamError(at.ask())).failure).toBe('protocol');
+      expect(at.authenticator.isRefused).toBe(false);
+    },
+  );
 
   test('is nothing that a registry can be shown which wants a password', async () => {
     await using at = await scene({}, { credentials: { identityToken: 'refresh me' } });
@@ -87,14 +94,14 @@ describe('a token server that refuses the password', () => {
   });
 
   test('gets the new one where there is one', async () => {
-    await using at = await scene({ credentials }, { login: changed() });
+    await using at = await scene({ credentials }, { login: changedLogin() });
     expect(at.tokens.permits(await at.ask(), scope)).toBe(true);
     expect(at.tokens.requests.map(({ status }) => status)).toEqual([401, 200]);
     expect(at.authenticator.isRefused).toBe(false);
   });
 
   test('gets the new one where it says 403, as ghcr.io does', async () => {
-    await using at = await scene({ credentials }, { login: changed() });
+    await using at = await scene({ credentials }, { login: changedLogin() });
     at.tokens.faults.add({ times: 1 }, refusals.denied);
     expect(at.tokens.permits(await at.ask(), scope)).toBe(true);
     expect(at.tokens.requests.map(({ status }) => status)).toEqual([403, 200]);
@@ -107,6 +114,43 @@ describe('a token server that refuses the password', () => {
     expect(at.tokens.permits(await at.ask(other), other)).toBe(true);
     expect(at.authenticator.isRefused).toBe(false);
   });
+
+  test('with 403, whatever it is for, is shown it no more', async () => {
+    await using at = await scene({ credentials }, { credentials });
+    at.tokens.faults.add({}, refusals.denied);
+    const scopes = Array.from({ length: 50 }, (_, index) => `repository:library/app-${index}:pull`);
+    const errors = await Promise.all(scopes.map((about) => upstreamError(at.ask(about))));
+    expect(new Set(errors.map(({ failure }) => failure))).toEqual(new Set(['login']));
+    expect(at.authenticator.problem).toContain(`its token server ${at.tokens.server.host} answered 403`);
+    // The second, for nothing in particular, is how `docker login` asks.
+    expect(at.tokens.requests.map(({ path }) => path.includes('scope'))).toEqual([true, false]);
+  });
+
+  test.each(['unauthorized', 'denied'] as const)(
+    'for one repository, after it took it for another, is no refused login: %s',
+    async (how) => {
+      await using at = await scene({ credentials }, { credentials });
+      await at.ask(other);
+      at.tokens.faults.add({ path: 'library%2Fapp' }, refusals[how]);
+      const errors = await Promise.all(Array.from({ length: 10 }, () => upstreamError(at.ask())));
+      expect(new Set(errors.map(({ failure }) => failure))).toEqual(new Set(['denied']));
+      expect(errors[0]?.message).toContain(scope);
+      expect(at.authenticator.isRefused).toBe(false);
+      expect(at.tokens.requests.map(({ path }) => path.includes('library%2Fapp'))).toEqual([false, true, false]);
+    },
+  );
+
+  test.each(['unauthorized', 'denied'] as const)(
+    'for everything that it took it for before is one: %s',
+    async (how) => {
+      await using at = await scene({ credentials }, { credentials });
+      await at.ask(other);
+      at.tokens.faults.add({}, refusals[how]);
+      expect((await upstreamError(at.ask())).failure).toBe('login');
+      expect(at.authenticator.isRefused).toBe(true);
+      expect(at.tokens.requests).toHaveLength(3);
+    },
+  );
 
   test.each([
     ['unauthorized', refusals.unauthorized],
@@ -171,50 +215,5 @@ describe('a token server that hangs', () => {
     await upstreamError(at.ask(other));
     expect(await at.authenticator.authorization(scope)).toBe(known);
     gate.open();
-  });
-});
-
-describe('a password at the registry itself', () => {
-  const challenge = 'Basic realm="registry"';
-
-  test('that is no good is tried at its door once, and rests', async () => {
-    await using registry = await startServer(refusals.unauthorized);
-    await using at = openAuthenticator({ endpoint: registry.url, credentials });
-    const shown = await at.authenticator.answer(challenge, scope, undefined);
-    expect(shown).toBe(good);
-    expect((await upstreamError(at.authenticator.answer(challenge, scope, good))).failure).toBe('login');
-    expect(registry.requests).toMatchObject([{ method: 'GET', path: '/v2/', headers: { authorization: good } }]);
-    expect(at.authenticator.isRefused).toBe(true);
-    expect((await upstreamError(at.authenticator.authorization(scope))).failure).toBe('login');
-  });
-
-  test('that is good was refused for this repository only', async () => {
-    await using registry = await startServer();
-    await using at = openAuthenticator({ endpoint: `${registry.url}/`, credentials });
-    await at.authenticator.answer(challenge, scope, undefined);
-    expect(await at.authenticator.answer(challenge, scope, good)).toBeUndefined();
-    expect(await at.authenticator.renew(good)).toBeUndefined();
-    expect(at.authenticator.isRefused).toBe(false);
-  });
-
-  test.each([401, 403])('that expired, as those of ECR do, is renewed after a %d', async (status) => {
-    await using registry = await startServer();
-    const old = basic(credentials.username, 'old');
-    registry.faults.add({ when: ({ headers }) => headers.authorization === old }, { status });
-    await using at = openAuthenticator({ endpoint: registry.url, login: changed() });
-    expect(await at.authenticator.answer(challenge, scope, undefined)).toBe(old);
-    expect(await at.authenticator.renew(old)).toBe(good);
-    expect(await at.authenticator.authorization(scope)).toBe(good);
-    // Somebody else who was refused with the old one need not ask again.
-    const asked = registry.requests.length;
-    expect(await at.authenticator.renew(old)).toBe(good);
-    expect(registry.requests).toHaveLength(asked);
-  });
-
-  test('is not renewed for a token, which says what it is for', async () => {
-    await using at = await scene({ credentials }, { credentials });
-    const token = (await at.ask()) ?? '';
-    expect(await at.authenticator.renew(token)).toBeUndefined();
-    expect(at.tokens.requests).toHaveLength(1);
   });
 });

@@ -74,6 +74,11 @@ describe('a realm is never asked', () => {
     ['on a domain that only ends alike', 'http://registry-1.docker.io', 'http://evildocker.io/token'],
     ['on another domain of one public suffix', 'http://registry.team.co.uk', 'http://auth.evil.co.uk/token'],
     ['on another tenant of a shared domain', 'http://alice.github.io', 'http://mallory.github.io/token'],
+    [
+      'on another tenant of a made-up domain',
+      'http://registry.svc.cluster.local',
+      'http://evil.svc.cluster.local/token',
+    ],
     ['on another address', 'http://192.0.2.7:5000', 'http://192.0.2.8:5000/token'],
     ['on an address for a name', 'http://registry.corp.example', 'http://169.254.169.254/token'],
     ['on localhost for a name', 'http://registry.corp.example', 'http://localhost/token'],

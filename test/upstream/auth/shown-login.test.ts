@@ -1,25 +1,13 @@
 // How often a registry sees a password before we know that it takes it, and after we know that it does not.
 import { describe, expect, test } from 'vitest';
-import { type Ask, ShownLogin } from '../../../src/upstream/auth/shown-login.ts';
+import { ShownLogin } from '../../../src/upstream/auth/shown-login.ts';
 import type { Credentials } from '../../../src/upstream/credentials/credentials.ts';
 import { anonymous, fixedLogin, type Login, noCredentials } from '../../../src/upstream/credentials/login.ts';
-import { UpstreamError, type UpstreamFailure } from '../../../src/upstream/upstream.ts';
+import { UpstreamError } from '../../../src/upstream/upstream.ts';
 import { Gate } from '../../support/gate.ts';
 import { laterClock } from '../../support/later-clock.ts';
 import { credentials, upstreamError } from '../upstream-scene.ts';
-
-/** A registry that takes some passwords and counts what it is shown. */
-function door(isGood: (password: string) => boolean, refusal: UpstreamFailure = 'login') {
-  const seen: string[] = [];
-  const ask: Ask<string> = async (shown) => {
-    const password = shown && 'password' in shown ? shown.password : 'nothing';
-    seen.push(password);
-    await Promise.resolve();
-    if (!isGood(password)) throw new UpstreamError(refusal, `${refusal}: it was refused`);
-    return password;
-  };
-  return { seen, ask };
-}
+import { door, failures } from './login-door.ts';
 
 /** Gives the first password until it is refused, then the next. */
 function rotating(...passwords: readonly string[]): Login {
@@ -33,11 +21,6 @@ function rotating(...passwords: readonly string[]): Login {
       return true;
     },
   };
-}
-
-async function failures(asking: readonly Promise<unknown>[]): Promise<Set<string>> {
-  const errors = await Promise.all(asking.map((one) => upstreamError(one)));
-  return new Set(errors.map(({ failure }) => failure));
 }
 
 describe('credentials nobody has seen yet', () => {
@@ -123,7 +106,7 @@ describe('a refused login', () => {
   test.each(['login', 'denied'] as const)('that has others is tried once more (%s)', async (refusal) => {
     const shown = new ShownLogin(rotating('old', 'new', 'newer'));
     const { ask, seen } = door((password) => password === 'new', refusal);
-    expect(await shown.show(ask)).toBe('new');
+    expect(await shown.show(ask, { check: async (old) => ask(old, () => true) })).toBe('new');
     expect(seen).toEqual(['old', 'new']);
     expect(shown.isRefused).toBe(false);
   });

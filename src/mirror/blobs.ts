@@ -1,0 +1,215 @@
+// Blobs for repositories: from the store, from a running fill, from a new one, or past the disk.
+import type { Log } from '../observe/log.ts';
+import type { WantedRange } from '../oci/byte-range.ts';
+import type { Digest } from '../oci/digest.ts';
+import type { Repository } from '../oci/repository.ts';
+import type { BlobStore } from '../store/blob-store.ts';
+import type { Content } from '../store/content.ts';
+import type { Disk } from '../store/disk.ts';
+import type { Records } from '../store/records.ts';
+import type { Spool } from '../store/spool.ts';
+import { abandonable } from '../upstream/abandonable.ts';
+import type { Source } from '../upstream/upstreams.ts';
+import type { Absences } from './absences.ts';
+import type { Fill } from './fill.ts';
+import { goesOnPastDisk } from './fill-failure.ts';
+import type { Fills } from './fills.ts';
+import { isManifestHere, linkBlob, tryToRemember } from './links.ts';
+import type { Outcome } from './outcome.ts';
+import { openPastDisk, SpooledContent } from './past-disk.ts';
+import type { Siblings } from './siblings.ts';
+
+export interface BlobAnswer {
+  /** The caller closes it. */
+  readonly content: Content;
+  readonly outcome: Outcome;
+}
+
+export interface BlobStat {
+  readonly size: number;
+  readonly outcome: Outcome;
+}
+
+export interface BlobsOptions {
+  readonly store: BlobStore;
+  readonly records: Records;
+  readonly fills: Fills;
+  readonly absences: Absences;
+  readonly disk: Pick<Disk, 'problem' | 'report'>;
+  /** `undefined`: blobs are fetched as they are asked for. */
+  readonly siblings: Siblings | undefined;
+  readonly log: Log;
+}
+
+interface BlobWish {
+  readonly source: Source;
+  readonly digest: Digest;
+  /** What the caller will read of it, so that this part can come first. */
+  readonly wanted: WantedRange;
+}
+
+/** Every call: `undefined` when it is proven not to exist, an error when nobody could tell. */
+export class Blobs {
+  readonly #options: BlobsOptions;
+
+  constructor(options: BlobsOptions) {
+    this.#options = options;
+  }
+
+  /** Starts a fill when there is neither a stored blob nor a running fill; the content may still be arriving. */
+  async open(wish: BlobWish, signal: AbortSignal): Promise<BlobAnswer | undefined> {
+    const { records, store, fills, disk, absences } = this.#options;
+    const { source, digest } = wish;
+    const { repository } = source;
+    if (isManifestHere(records, repository, digest)) return undefined;
+    // The upstream's word counts even where it cannot be written down.
+    let isProven = false;
+    // Each round decides on what is true in one turn; whatever it waits for may change that, so it looks again.
+    for (;;) {
+      const stored = this.#stored(digest);
+      const running = stored ? undefined : fills.find(digest);
+      // What another registry is sending is neither as fast as this one's nor proven yet.
+      const isForeign = running !== undefined && !isOfRegistry(running, source);
+      if (!stored && !running) {
+        if (absences.has(repository, { blob: digest })) return undefined;
+        if (disk.problem !== undefined) return this.#pass(wish, signal);
+        const size = records.link(repository, digest)?.size;
+        const fill = fills.start(source, digest, { size, from: wish.wanted.start });
+        const answer = await this.#read(fill, wish, 'miss', signal);
+        if (answer !== 'ended') return answer;
+      } else if (isForeign && !fills.givesWay(running, source)) {
+        return this.#pass(wish, signal);
+      } else if (!isProven && !this.#mayHave(source, digest, running)) {
+        if ((await this.#prove(source, digest, signal)) === undefined) return undefined;
+        isProven = true;
+      } else if (stored) {
+        const content = await store.open(digest, stored.size);
+        if (content) {
+          records.touch(stored.id);
+          return { content, outcome: 'hit' };
+        }
+        this.#forget(digest);
+      } else if (isForeign) {
+        // The next round begins this registry's own in the same turn.
+        running.yield();
+      } else if (running) {
+        const answer = await this.#read(running, wish, 'joined', signal);
+        if (answer !== 'ended') return answer;
+      }
+    }
+  }
+
+  /** Never fills: what is not here is asked for by its first byte. */
+  async stat(source: Source, digest: Digest, signal: AbortSignal): Promise<BlobStat | undefined> {
+    const { records, store, fills } = this.#options;
+    if (isManifestHere(records, source.repository, digest)) return undefined;
+    const running = fills.find(digest);
+    const stored = this.#stored(digest);
+    if (this.#mayHave(source, digest, running)) {
+      if (stored && (await store.has(digest, stored.size))) return { size: stored.size, outcome: 'hit' };
+      // What another repository's upstream refuses is no answer here, nor is a fill that nobody waits for, which may be
+      // long in coming: the proof below asks this one's.
+      const isOwn = running?.isWanted && isOfRegistry(running, source);
+      const spool = isOwn ? await abandonable(openedOrNot(running), signal) : undefined;
+      if (spool) return { size: spool.size, outcome: 'joined' };
+    }
+    const size = await this.#prove(source, digest, signal);
+    return size === undefined ? undefined : { size, outcome: 'miss' };
+  }
+
+  #stored(digest: Digest) {
+    const record = this.#options.records.blob(digest);
+    return record?.proven ? record : undefined;
+  }
+
+  /** By link, or because the fill in flight is this repository's own: its upstream is giving the blob right now. */
+  #mayHave({ repository }: Source, digest: Digest, running: Fill | undefined): boolean {
+    if (this.#options.records.link(repository, digest)) return true;
+    return running !== undefined && isOfRepository(running, repository);
+  }
+
+  async #prove({ upstream, repository }: Source, digest: Digest, signal: AbortSignal): Promise<number | undefined> {
+    const { absences } = this.#options;
+    if (absences.has(repository, { blob: digest })) return undefined;
+    const size = await upstream.proveBlob(repository.path, digest, signal);
+    if (size === undefined) absences.add(repository, { blob: digest });
+    else this.#link(repository, digest, size);
+    return size;
+  }
+
+  /** `ended`: it came to its end before there was anything to read; what is true now has to be looked at. */
+  async #read(
+    fill: Fill,
+    wish: BlobWish,
+    outcome: Outcome,
+    signal: AbortSignal,
+  ): Promise<BlobAnswer | undefined | 'ended'> {
+    const { fills, absences } = this.#options;
+    const { source, digest } = wish;
+    // What another repository's upstream says, a refusal or nothing, is no answer to this one.
+    const isOwn = isOfRepository(fill, source.repository);
+    using reading = new DisposableStack();
+    reading.defer(fill.enter());
+    this.#startSiblings(source, digest);
+    try {
+      const spool = await abandonable(fill.opened, signal);
+      if (!spool) absences.add(fill.source.repository, { blob: digest });
+      if (!spool && isOwn) return undefined;
+      const spooled = spool?.read();
+      if (!spooled) return 'ended';
+      const { onResume } = fills.reports(source, digest);
+      const kept = reading.move();
+      const content = new SpooledContent(spooled, { ...wish, onResume, onClosed: () => kept.dispose() });
+      return { content, outcome };
+    } catch (error) {
+      if (goesOnPastDisk(error)) return this.#pass(wish, signal);
+      if (isOwn || signal.aborted) throw error;
+      return 'ended';
+    }
+  }
+
+  async #pass(wish: BlobWish, signal: AbortSignal): Promise<BlobAnswer | undefined> {
+    const { fills, absences } = this.#options;
+    const { repository } = wish.source;
+    const { digest } = wish;
+    if (absences.has(repository, { blob: digest })) return undefined;
+    const { onResume } = fills.reports(wish.source, digest);
+    const content = await openPastDisk({ ...wish, onResume }, signal);
+    if (content) this.#link(repository, digest, content.size);
+    else absences.add(repository, { blob: digest });
+    return content && { content, outcome: 'miss' };
+  }
+
+  /** The first blob of an image that is asked for brings the others, behind everything that somebody waits for. */
+  #startSiblings(source: Source, digest: Digest): void {
+    const { records, fills, siblings, disk } = this.#options;
+    if (disk.problem !== undefined) return;
+    for (const sibling of siblings?.take(source.repository, digest) ?? [])
+      if (!records.blob(sibling.digest) && !fills.find(sibling.digest))
+        fills.startSibling(source, sibling.digest, sibling.size);
+  }
+
+  #link(repository: Repository, digest: Digest, size: number): void {
+    const { records, disk } = this.#options;
+    tryToRemember(disk, () => linkBlob(records, repository, digest, size));
+  }
+
+  #forget(digest: Digest): void {
+    this.#options.log.warn({ digest }, 'the file of a stored blob is gone or cut short; it will be fetched again');
+    this.#options.records.deleteBlob(digest);
+  }
+}
+
+/** For who only wants to know whether there is something to read. */
+function openedOrNot(fill: Fill): Promise<Spool | undefined> {
+  return fill.opened.catch(() => undefined);
+}
+
+function isOfRegistry(fill: Fill, { repository }: Source): boolean {
+  return fill.source.repository.registry === repository.registry;
+}
+
+function isOfRepository(fill: Fill, repository: Repository): boolean {
+  const { registry, path } = fill.source.repository;
+  return registry === repository.registry && path === repository.path;
+}
