@@ -6,7 +6,7 @@ import { formatRepository, type Repository } from '../oci/repository.ts';
 import { abandonable } from '../upstream/abandonable.ts';
 import { isUpstreamFault, UpstreamError } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
-import { ImageWalk, type ImageWalkOptions } from './image-walk.ts';
+import { ImageWalk, type ImageWalkOptions, type Missing } from './image-walk.ts';
 import { SingleFlight } from './single-flight.ts';
 import type { TagPolicy } from './tag-policy.ts';
 
@@ -16,7 +16,7 @@ export interface CompletenessOptions extends ImageWalkOptions {
 
 /** What was missing, if anything, when so much had been lost and stored. */
 interface Known {
-  readonly missing: Digest | undefined;
+  readonly missing: Missing | undefined;
   readonly losses: number;
   readonly gains: number;
 }
@@ -24,12 +24,16 @@ interface Known {
 /** An upstream that answered anything this short a while ago is taken to be there. */
 const believedMs = 10_000;
 const rememberedImages = 10_000;
+/** What the upstream proved to have no longer, and is here in part: it is gone for this long, at least. */
+const goneMs = 30_000;
+const rememberedGone = 1000;
 
 export class Completeness {
   readonly #options: CompletenessOptions;
   /** By repository and manifest. */
   readonly #known = new LRUCache<string, Known>({ max: rememberedImages });
-  readonly #walks = new Map<string, Promise<Digest | undefined>>();
+  readonly #walks = new Map<string, Promise<Missing | undefined>>();
+  readonly #gone = new LRUCache<string, true>({ max: rememberedGone, ttl: goneMs });
   readonly #asking = new SingleFlight<boolean>();
 
   constructor(options: CompletenessOptions) {
@@ -39,14 +43,21 @@ export class Completeness {
   /**
    * For a manifest that was not just fetched. `false` when the upstream proved that it has it no longer. Throws
    * `UpstreamError` when something is missing and cannot be fetched: podman and skopeo have no way back once they have
-   * the manifest.
+   * the manifest. `isConfirmed`: the upstream has just said that it has the manifest.
    */
-  async holds(source: Source, manifest: Manifest, signal: AbortSignal): Promise<boolean> {
+  async holds(
+    source: Source,
+    { manifest, isConfirmed }: { manifest: Manifest; isConfirmed: boolean },
+    signal: AbortSignal,
+  ): Promise<boolean> {
     const missing = await this.#missing(source.repository, manifest, signal);
     if (missing === undefined) return true;
-    const { upstream } = source;
-    if (performance.now() - upstream.lastAnswerAt < believedMs && upstream.mayAsk('blob')) return true;
-    return this.#ask(source, manifest.descriptor.digest, { missing, signal });
+    const { upstream, repository } = source;
+    const { digest } = manifest.descriptor;
+    if (!isConfirmed && this.#gone.has(keyOf(repository, digest))) return false;
+    const isThere = isConfirmed || performance.now() - upstream.lastAnswerAt < believedMs;
+    if (isThere && upstream.mayAsk(missing.kind)) return true;
+    return this.#ask(source, digest, { missing, signal });
   }
 
   /** Whether all that it names rests here; asks nobody. */
@@ -54,7 +65,7 @@ export class Completeness {
     return (await this.#missing(repository, manifest)) === undefined;
   }
 
-  async #missing(repository: Repository, manifest: Manifest, signal?: AbortSignal): Promise<Digest | undefined> {
+  async #missing(repository: Repository, manifest: Manifest, signal?: AbortSignal): Promise<Missing | undefined> {
     const key = keyOf(repository, manifest.descriptor.digest);
     const { losses, gains } = this.#options.records;
     const known = this.#known.get(key);
@@ -66,7 +77,7 @@ export class Completeness {
     return signal ? abandonable(walk, signal) : walk;
   }
 
-  async #walk(repository: Repository, manifest: Manifest): Promise<Digest | undefined> {
+  async #walk(repository: Repository, manifest: Manifest): Promise<Missing | undefined> {
     const { losses, gains } = this.#options.records;
     const { missing, isLasting } = await new ImageWalk(this.#options, repository).run(manifest);
     if (isLasting) this.#known.set(keyOf(repository, manifest.descriptor.digest), { missing, losses, gains });
@@ -77,7 +88,7 @@ export class Completeness {
   async #ask(
     source: Source,
     digest: Digest,
-    { missing, signal }: { missing: Digest; signal: AbortSignal },
+    { missing, signal }: { missing: Missing; signal: AbortSignal },
   ): Promise<boolean> {
     const { policy, stopping } = this.#options;
     const { upstream, repository } = source;
@@ -88,7 +99,9 @@ export class Completeness {
         const found = await upstream.resolve(repository.path, { digest }, AbortSignal.any([stopping, bound]));
         return found !== undefined;
       });
-      if (!value || upstream.mayAsk('blob')) return value;
+      // Its own HEAD would else be the answer that lets it out the next time.
+      if (!value) this.#gone.set(keyOf(repository, digest), true);
+      if (!value || upstream.mayAsk(missing.kind)) return value;
     } catch (cause) {
       if (!isUpstreamFault(cause)) throw cause;
       throw incomplete(source, digest, missing, cause);
@@ -97,14 +110,19 @@ export class Completeness {
   }
 }
 
-function incomplete({ upstream, repository }: Source, digest: Digest, missing: Digest, cause?: unknown): UpstreamError {
+function incomplete(
+  { upstream, repository }: Source,
+  digest: Digest,
+  missing: Missing,
+  cause?: unknown,
+): UpstreamError {
   const why = cause instanceof Error ? cause.message : `upstream ${upstream.name} cannot be asked now`;
   const told = cause instanceof UpstreamError ? cause : undefined;
   // Whatever kept the answer away, a client is told 503: another endpoint may have all of it.
   const failure = told?.failure === 'limited' || told?.failure === 'offline' ? told.failure : 'away';
   return new UpstreamError(
     failure,
-    `${formatRepository(repository)}@${digest} is here in part only: ${missing} is missing and cannot be fetched: ${why}`,
+    `${formatRepository(repository)}@${digest} is here in part only: ${missing.digest} is missing and cannot be fetched: ${why}`,
     { cause, ...(told?.retryAfterMs !== undefined && { retryAfterMs: told.retryAfterMs }) },
   );
 }

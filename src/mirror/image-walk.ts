@@ -18,9 +18,15 @@ export interface ImageWalkOptions {
   readonly stopping: AbortSignal;
 }
 
+export interface Missing {
+  readonly digest: Digest;
+  /** What has to be asked for to have it. */
+  readonly kind: 'manifest' | 'blob';
+}
+
 export interface Found {
-  /** The first digest of an image that is not here; of an index, when none of its images is here and whole. */
-  readonly missing: Digest | undefined;
+  /** The first of an image that is not here; of an index, when none of its images is here and whole. */
+  readonly missing: Missing | undefined;
   /** Whether it stays so until something is stored or lost: nothing of it is just arriving. */
   readonly isLasting: boolean;
 }
@@ -57,14 +63,16 @@ export class ImageWalk {
 
   /** Once. */
   async run(manifest: Manifest): Promise<Found> {
-    let missing: Digest | undefined;
+    let missing: Missing | undefined;
     for await (const { step, children } of this.#images(manifest)) {
-      const absent = children ? this.#absentBlob(children) : step.descriptor.digest;
+      const absent = children && this.#absentBlob(children);
       if (children && absent === undefined) {
         this.#link(step, children);
         return { missing: undefined, isLasting: this.#isLasting };
       }
-      missing ??= absent;
+      // An image of which only blobs are missing is nearer than one of which not even the manifest is here.
+      if (absent && missing?.kind !== 'blob') missing = { digest: absent, kind: 'blob' };
+      missing ??= { digest: step.descriptor.digest, kind: 'manifest' };
     }
     return { missing, isLasting: this.#isLasting };
   }
@@ -79,7 +87,7 @@ export class ImageWalk {
       if (!children || children.manifests.length === 0) yield { step, children };
       else if (step.depth === deepest) yield { step, children: undefined };
       else
-        for (const descriptor of children.manifests) {
+        for (const descriptor of imagesOf(children)) {
           if (!seen.has(descriptor.digest)) steps.push({ descriptor, parent: step, depth: step.depth + 1 });
           seen.add(descriptor.digest);
         }
@@ -118,4 +126,10 @@ export class ImageWalk {
     const unlinked = [...blobs, ...way].filter(({ digest }) => !records.link(this.#repository, digest));
     if (unlinked.length > 0) tryToRemember(disk, () => records.addLinks(this.#repository, unlinked));
   }
+}
+
+/** An attestation alone is no image, unless there is nothing else. */
+function imagesOf({ manifests, attestations }: ManifestChildren): readonly Descriptor[] {
+  const images = manifests.filter(({ digest }) => !attestations.has(digest));
+  return images.length > 0 ? images : manifests;
 }

@@ -42,7 +42,7 @@ export class Mirror {
     return answer;
   }
 
-  /** What the upstream has just given or confirmed, it has; what comes from here alone may be here in part. */
+  /** What the upstream has just given, it has; what comes from here may be here in part. */
   async #usable(
     source: Source,
     reference: Reference,
@@ -50,9 +50,10 @@ export class Mirror {
     signal: AbortSignal,
   ): Promise<ManifestAnswer | undefined> {
     const { tags, completeness } = this.#options;
-    if (found.outcome !== 'hit' && found.outcome !== 'stale') return found;
+    if (found.outcome === 'miss' || found.outcome === 'joined') return found;
     try {
-      return (await completeness.holds(source, found.manifest, signal)) ? found : undefined;
+      const isConfirmed = found.outcome === 'revalidated';
+      return (await completeness.holds(source, { ...found, isConfirmed }, signal)) ? found : undefined;
     } catch (error) {
       const isAway = 'tag' in reference && isUpstreamFault(error);
       const earlier = isAway ? await tags.earlier(source, reference.tag, error) : undefined;

@@ -17,6 +17,8 @@ export interface ManifestChildren {
   readonly blobs: readonly Descriptor[];
   readonly config: Descriptor | undefined;
   readonly manifests: readonly Descriptor[];
+  /** Those of `manifests` that are of no platform: BuildKit's attestations, which nobody runs. */
+  readonly attestations: ReadonlySet<Digest>;
   /** The manifest that this one refers to, a signature to its image. */
   readonly subject: Digest | undefined;
 }
@@ -44,11 +46,12 @@ export function manifestChildren(bytes: Uint8Array, mediaType: string): Manifest
       config: undefined,
       manifests: children.filter((child) => isManifestType(child.mediaType)),
       blobs: children.filter((child) => !isManifestType(child.mediaType)),
+      attestations: attestationsOf(body),
     };
   }
   const [config] = 'config' in body ? descriptors([body.config], 'config') : [];
   const blobs = [...(config ? [config] : []), ...descriptors(body.layers ?? [], 'layers')];
-  return { subject, config, blobs, manifests: [] };
+  return { subject, config, blobs, manifests: [], attestations: new Set() };
 }
 
 /** The manifest type an upstream meant; `undefined` for anything a container client cannot use. */
@@ -66,6 +69,14 @@ function parseObject(bytes: Uint8Array): Record<string, unknown> {
   }
   if (typeof body !== 'object' || body === null || Array.isArray(body)) throw invalid('it is not a JSON object');
   return body as Record<string, unknown>;
+}
+
+/** https://github.com/moby/buildkit/blob/master/docs/attestations/attestation-storage.md */
+function attestationsOf({ manifests }: Record<string, unknown>): ReadonlySet<Digest> {
+  const entries = (manifests ?? []) as { digest: Digest; platform?: { os?: unknown; architecture?: unknown } }[];
+  const isNobodys = ({ platform }: (typeof entries)[number]) =>
+    platform?.os === 'unknown' && platform.architecture === 'unknown';
+  return new Set(entries.filter(isNobodys).map(({ digest }) => digest));
 }
 
 /** One that is malformed is none: the manifest can be pulled all the same. */

@@ -8,6 +8,12 @@ import { digestFor } from './start-mirror.ts';
 const linux = { architecture: 'amd64', os: 'linux' };
 const arm = { architecture: 'arm64', os: 'linux' };
 
+function tagOf(at: Awaited<ReturnType<typeof scene>>) {
+  const record = at.mirror.records.tag(at.mirror.source(name).repository, 'latest');
+  if (!record) throw new Error('the tag is not known');
+  return record;
+}
+
 describe('an index', () => {
   async function withIndex() {
     const at = await scene();
@@ -59,6 +65,40 @@ describe('an index', () => {
     await at.pull(one);
     await at.upstream.close();
     await expect(at.pull()).rejects.toThrow(`${one.config.digest} is missing`);
+  });
+
+  test('stays in while manifests are limited and none of its images is here, confirmed just now or not', async () => {
+    const { at, one } = await withIndex();
+    await using _ = at;
+    Object.assign(at.changes, { mayAsk: (kind: string) => kind === 'blob', lastAnswerAt: performance.now() });
+    await expect(at.pull()).rejects.toThrow(`${one.digest} is missing`);
+    at.mirror.records.putTag(at.mirror.source(name).repository, 'latest', { ...tagOf(at), checkedAt: 0 });
+    await expect(at.pull()).rejects.toThrow(`${one.digest} is missing`);
+    expect(at.asked()).toContain('HEAD manifest');
+  });
+
+  test('goes out while manifests are limited when only blobs of one of its images are missing', async () => {
+    const { at, other } = await withIndex();
+    await using _ = at;
+    await at.pull(other);
+    Object.assign(at.changes, { mayAsk: (kind: string) => kind === 'blob', lastAnswerAt: performance.now() });
+    expect(await at.pull()).toBe('hit');
+  });
+
+  test('stays in when of all its images only an attestation is here', async () => {
+    await using at = await scene();
+    const image = at.upstream.addImage(name, { tag: 'image' });
+    const attestation = at.upstream.addImage(name, { tag: 'attestation', layers: ['a statement'] });
+    const children = [
+      { manifest: attestation.manifest, platform: { architecture: 'unknown', os: 'unknown' } },
+      { manifest: image.manifest, platform: linux },
+    ];
+    at.upstream.addManifest(name, 'latest', indexManifest(children));
+    await at.pull();
+    await at.pull(attestation);
+    await at.pullBlobs(attestation);
+    await at.upstream.close();
+    await expect(at.pull()).rejects.toThrow(`${image.digest} is missing`);
   });
 
   test('of nothing is whole', async () => {

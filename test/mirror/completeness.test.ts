@@ -75,6 +75,19 @@ test('an image that was whole is not looked through again until something is los
 });
 
 describe('an image that is here in part', () => {
+  test('and that its upstream has no longer is not there, the second time either', async () => {
+    const { at, image } = await cached({ isWhole: false });
+    await using _ = at;
+    at.upstream.repository(name).manifests.delete(image.digest);
+    delete at.changes.lastAnswerAt;
+    expect([await at.pull(image), await at.pull(image), await at.pull(image)]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    expect(at.asked().length).toBeLessThan(3);
+  });
+
   test('goes out after the upstream answered a HEAD, as a hit', async () => {
     const { at, image } = await cached({ isWhole: false });
     await using _ = at;

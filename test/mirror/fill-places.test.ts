@@ -112,8 +112,8 @@ describe('all registries that nobody named', () => {
 
   test('make place for one another only where they fill their own', async () => {
     await using at = await scene({ maxFills: 8 });
-    const named = await at.hold('docker.io', 1);
     const held = await at.hold('one.example', 2);
+    const named = await at.hold('docker.io', 1);
     await at.arrived(3);
     for (const { answer } of [...named, ...held]) await (await answer)?.content.close();
     expect(await readWhole(at.ask('two.example', await at.blob()))).toBe(size);

@@ -151,7 +151,7 @@ describe('a tag', () => {
     await at.pull();
     at.age(11 * hour);
     expect(await at.pull()).toMatchObject({ outcome: 'hit', asked: [] });
-    at.age(-1);
+    at.age(-hour);
     expect(await at.pull()).toMatchObject({ outcome: 'revalidated', asked: ['HEAD latest'] });
     at.age(2 * hour);
     changes.thrift = 1;

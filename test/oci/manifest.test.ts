@@ -15,6 +15,8 @@ const child = { mediaType: ociManifest, digest: digestOf(Buffer.from('m')), size
 const bytesOf = (json: unknown) => Buffer.from(JSON.stringify(json));
 const childrenOf = (json: unknown, mediaType: string) => manifestChildren(bytesOf(json), mediaType);
 
+const none = { blobs: [], manifests: [], attestations: new Set() };
+
 function refusal(bytes: Uint8Array, mediaType: string): OciError {
   try {
     manifestChildren(bytes, mediaType);
@@ -28,13 +30,13 @@ function refusal(bytes: Uint8Array, mediaType: string): OciError {
 describe('an image manifest', () => {
   test.each([ociManifest, dockerManifest])('%s names its config and then its layers', (mediaType) => {
     const manifest = { schemaVersion: 2, mediaType, config, layers: [layer, layer] };
-    expect(childrenOf(manifest, mediaType)).toEqual({ config, blobs: [config, layer, layer], manifests: [] });
+    expect(childrenOf(manifest, mediaType)).toEqual({ ...none, config, blobs: [config, layer, layer] });
   });
 
   test('may leave its own mediaType, its config and its layers out', () => {
     expect(childrenOf({ schemaVersion: 2, config, layers: [layer] }, ociManifest).blobs).toHaveLength(2);
-    expect(childrenOf({ schemaVersion: 2 }, ociManifest)).toEqual({ blobs: [], manifests: [] });
-    expect(childrenOf({ schemaVersion: 2, layers: null }, ociManifest)).toEqual({ blobs: [], manifests: [] });
+    expect(childrenOf({ schemaVersion: 2 }, ociManifest)).toEqual(none);
+    expect(childrenOf({ schemaVersion: 2, layers: null }, ociManifest)).toEqual(none);
   });
 
   test('keeps descriptors to their three fields: the urls of a foreign layer are never followed', () => {
@@ -57,18 +59,38 @@ describe('an image manifest', () => {
 describe('an index', () => {
   test.each([ociIndex, dockerList])('%s names its manifests', (mediaType) => {
     expect(childrenOf({ schemaVersion: 2, mediaType, manifests: [child] }, mediaType)).toEqual({
+      ...none,
       manifests: [child],
-      blobs: [],
     });
   });
 
   test('names as blobs what is no manifest by its type', () => {
-    expect(childrenOf({ manifests: [child, layer] }, ociIndex)).toEqual({ manifests: [child], blobs: [layer] });
+    expect(childrenOf({ manifests: [child, layer] }, ociIndex)).toEqual({
+      ...none,
+      manifests: [child],
+      blobs: [layer],
+    });
+  });
+
+  test('tells which of its manifests are attestations, of no platform', () => {
+    const unknown = { architecture: 'unknown', os: 'unknown' };
+    const other = { ...child, digest: layer.digest };
+    const manifests = [
+      { ...child, platform: { architecture: 'amd64', os: 'linux' } },
+      { ...other, platform: unknown },
+    ];
+    expect(childrenOf({ manifests }, ociIndex)).toEqual({
+      ...none,
+      manifests: [child, other],
+      attestations: new Set([other.digest]),
+    });
+    for (const platform of [null, 7, {}, { os: 'unknown' }])
+      expect(childrenOf({ manifests: [{ ...child, platform }] }, ociIndex).attestations.size).toBe(0);
   });
 
   test('may be empty', () => {
-    expect(childrenOf({ manifests: [] }, ociIndex)).toEqual({ manifests: [], blobs: [] });
-    expect(childrenOf({}, ociIndex)).toEqual({ manifests: [], blobs: [] });
+    expect(childrenOf({ manifests: [] }, ociIndex)).toEqual(none);
+    expect(childrenOf({}, ociIndex)).toEqual(none);
   });
 
   test.each([{ layers: [layer] }, { config }, { layers: [] }, { config: null }])('with %j too is ambiguous', (more) => {
