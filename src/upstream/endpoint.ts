@@ -164,10 +164,11 @@ export class Endpoint {
         const sent = { kind, method, url: asked, authorization, signal, ...(headers && { headers }) };
         const response = await transport.send(sent);
         turn.heard(response.url.origin === url.origin ? response : redirected);
-        // What comes slowly from here on is no silence.
-        if (response.status < 500) permit.succeeded();
+        // A long list that comes slowly is no silence.
+        if (isList(kind) && response.status < 500) permit.succeeded();
         const held = kind === 'blob' ? holding(response, leave, signal) : response;
         const answer = await read(authorization !== undefined && sessions.isKnown(session) ? discreet(held) : held);
+        permit.succeeded();
         if (kind !== 'blob') leave();
         return answer;
       });
@@ -184,7 +185,7 @@ export class Endpoint {
   /** Resolves with what gives it back. */
   async #place({ kind, path }: Question, signal: AbortSignal): Promise<() => void> {
     if (kind === 'blob') return this.#transfers.take(signal);
-    if (kind !== 'tags' && kind !== 'referrers') return this.#questions.take(signal, path);
+    if (!isList(kind)) return this.#questions.take(signal, path);
     const leaveLists = await this.#lists.take(signal, path);
     try {
       const leaveQuestions = await this.#questions.take(signal, path);
@@ -225,6 +226,10 @@ export class Endpoint {
 /** As it may be shown: without what a URL may hold of credentials. */
 export function addressOf({ origin, pathname }: URL): string {
   return origin + pathname.replace(/\/+$/, '');
+}
+
+function isList(kind: Question['kind']): boolean {
+  return kind === 'tags' || kind === 'referrers';
 }
 
 function questionKind({ kind, method }: Question): QuestionKind {

@@ -52,6 +52,15 @@ describe('a circuit stays closed', () => {
   });
 });
 
+test('a manifest that begins and does not go on is not waited for twice', async () => {
+  await using at = await openEndpoints({ count: 1, answerTimeoutMs: 300 });
+  const gate = new Gate();
+  at.registry.faults.add({ kind: 'manifest', method: 'GET' }, { holdBody: { after: 1, gate } });
+  expect((await upstreamError(at.upstream.fetchManifest(path, latest, never))).failure).toBe('timeout');
+  expect((await upstreamError(at.upstream.fetchManifest(path, latest, never))).failure).toBe('away');
+  gate.open();
+});
+
 test.each<[string, FaultEffect]>([
   ...[400, 405, 406, 501].map((status): [string, FaultEffect] => [String(status), { status, body: 'no' }]),
   ['a web page', refusals.html],
