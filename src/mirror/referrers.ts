@@ -87,7 +87,7 @@ export class Referrers {
    * digest, whatever way there was to find out.
    */
   async #ask({ upstream, repository }: Source, digest: Digest, signal: AbortSignal): Promise<Uint8Array> {
-    const told = await upstream.fetchReferrers(repository.path, digest, undefined, signal);
+    const told = await upstream.fetchReferrers(repository.path, digest, signal);
     if (told) return told;
     // No API: then clients push the list under a tag.
     const answer = await this.#options.tags.get({ upstream, repository }, referrersTag(digest), signal);

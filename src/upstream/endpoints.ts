@@ -80,15 +80,8 @@ export class Endpoints implements Upstream {
     return this.#ask(signal, this.#clients, (client, attempt) => client.listTags(path, page, attempt));
   }
 
-  fetchReferrers(
-    path: string,
-    digest: Digest,
-    artifactType: string | undefined,
-    signal: AbortSignal,
-  ): Promise<Uint8Array | undefined> {
-    return this.#ask(signal, this.#clients, (client, attempt) =>
-      client.fetchReferrers(path, digest, artifactType, attempt),
-    );
+  fetchReferrers(path: string, digest: Digest, signal: AbortSignal): Promise<Uint8Array | undefined> {
+    return this.#ask(signal, this.#clients, (client, attempt) => client.fetchReferrers(path, digest, attempt));
   }
 
   mayAsk(kind: 'manifest' | 'blob'): boolean {

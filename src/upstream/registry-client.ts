@@ -132,14 +132,8 @@ export class RegistryClient {
     });
   }
 
-  fetchReferrers(
-    path: string,
-    digest: Digest,
-    artifactType: string | undefined,
-    attempt: Attempt,
-  ): Promise<Uint8Array | undefined> {
-    const query = artifactType === undefined ? '' : `?${new URLSearchParams({ artifactType })}`;
-    const question = { kind: 'referrers', path, target: `referrers/${digest}${query}` } as const;
+  fetchReferrers(path: string, digest: Digest, attempt: Attempt): Promise<Uint8Array | undefined> {
+    const question = { kind: 'referrers', path, target: `referrers/${digest}` } as const;
     return this.#ask(question, attempt, async (response) => {
       const isIndex = bareMediaType(response.header('content-type') ?? '') === mediaTypes.ociIndex;
       if (noReferrers.has(response.status) || (response.status === 200 && !isIndex)) {

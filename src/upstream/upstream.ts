@@ -139,13 +139,8 @@ export interface Upstream {
   /** Size of a blob that this repository really gives out, proven by reading its first byte: HEAD lies in places. */
   proveBlob(path: string, digest: Digest, signal: AbortSignal): Promise<number | undefined>;
   listTags(path: string, page: TagQuery, signal: AbortSignal): Promise<TagPage | undefined>;
-  /** The raw image index; `undefined` also where the upstream has no referrers API. */
-  fetchReferrers(
-    path: string,
-    digest: Digest,
-    artifactType: string | undefined,
-    signal: AbortSignal,
-  ): Promise<Uint8Array | undefined>;
+  /** The raw image index, of every type; `undefined` also where the upstream has no referrers API. */
+  fetchReferrers(path: string, digest: Digest, signal: AbortSignal): Promise<Uint8Array | undefined>;
   /** `false` while such a question would be refused without being asked: offline, every circuit open, or limited. */
   mayAsk(kind: 'manifest' | 'blob'): boolean;
   /** When it last answered anything that was no failure, as `performance.now()` tells it. */

@@ -18,7 +18,7 @@ describe('an upstream of several endpoints', () => {
     expect(await textOf((await at.upstream.fetchBlob(path, at.blob, never))?.body)).toBe('0123456789');
     expect(await at.upstream.proveBlob(path, at.blob, never)).toBe(10);
     expect((await at.upstream.listTags(path, { n: 5 }, never))?.tags).toEqual(['latest']);
-    expect(await at.upstream.fetchReferrers(path, digest as Digest, undefined, never)).toBeDefined();
+    expect(await at.upstream.fetchReferrers(path, digest as Digest, never)).toBeDefined();
     expect(at.asked()).toEqual([6, 0, 0]);
   });
 

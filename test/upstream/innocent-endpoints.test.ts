@@ -67,7 +67,7 @@ test.each<[string, FaultEffect]>([
 ])('%s to a question for referrers says that there is no such API', async (_what, effect) => {
   await using at = await openEndpoints({ count: 1 });
   at.registry.faults.add({ kind: 'referrers' }, effect);
-  expect(await at.upstream.fetchReferrers(path, at.blob, undefined, never)).toBeUndefined();
+  expect(await at.upstream.fetchReferrers(path, at.blob, never)).toBeUndefined();
 });
 
 describe('a 404 that is a web page', () => {

@@ -13,7 +13,7 @@ test('an upstream of a mirror that is offline refuses every question', async () 
     upstream.fetchBlob('library/app', digest, never),
     upstream.proveBlob('library/app', digest, never),
     upstream.listTags('library/app', { n: 1 }, never),
-    upstream.fetchReferrers('library/app', digest, undefined, never),
+    upstream.fetchReferrers('library/app', digest, never),
   ])
     expect(await upstreamError(asking)).toMatchObject({
       failure: 'offline',

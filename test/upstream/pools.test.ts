@@ -85,7 +85,7 @@ test('lists, which take long in places, leave connections to what pulls wait for
   await using at = openClient({ endpoint: upstream.url, transport: { connections: 8 } });
   const subject = manifest.content.digest as Digest;
   const lists = [1, 2, 3].map((n) => at.client.listTags(path, { n }, never));
-  const referrers = [1, 2, 3].map(() => at.client.fetchReferrers(path, subject, undefined, never));
+  const referrers = [1, 2, 3].map(() => at.client.fetchReferrers(path, subject, never));
   await gate.reached;
   expect((await at.client.resolve(path, { tag: 'latest' }, never))?.descriptor.digest).toBe(subject);
   expect(gate.isOpen).toBe(false);

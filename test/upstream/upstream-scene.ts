@@ -120,8 +120,7 @@ export function openClient(options: AuthenticatorSceneOptions & { readonly answe
     fetchBlob: (path, digest, signal, part) => registry.fetchBlob(path, digest, attempt(signal), part),
     proveBlob: (path, digest, signal) => registry.proveBlob(path, digest, attempt(signal)),
     listTags: (path, page, signal) => registry.listTags(path, page, attempt(signal)),
-    fetchReferrers: (path, digest, artifactType, signal) =>
-      registry.fetchReferrers(path, digest, artifactType, attempt(signal)),
+    fetchReferrers: (path, digest, signal) => registry.fetchReferrers(path, digest, attempt(signal)),
   };
   return { ...scene, client, endpoint };
 }
