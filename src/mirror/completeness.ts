@@ -3,7 +3,6 @@ import { LRUCache } from 'lru-cache';
 import type { Digest } from '../oci/digest.ts';
 import type { Manifest } from '../oci/manifest.ts';
 import { formatRepository, type Repository } from '../oci/repository.ts';
-import { abandonable } from '../upstream/abandonable.ts';
 import { isUpstreamFault, UpstreamError } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
 import { ImageWalk, type ImageWalkOptions, type Missing } from './image-walk.ts';
@@ -32,7 +31,7 @@ export class Completeness {
   readonly #options: CompletenessOptions;
   /** By repository and manifest. */
   readonly #known = new LRUCache<string, Known>({ max: rememberedImages });
-  readonly #walks = new Map<string, Promise<Missing | undefined>>();
+  readonly #walks = new SingleFlight<Missing | undefined>();
   readonly #gone = new LRUCache<string, true>({ max: rememberedGone, ttl: goneMs });
   readonly #asking = new SingleFlight<boolean>();
 
@@ -65,16 +64,18 @@ export class Completeness {
     return (await this.#missing(repository, manifest)) === undefined;
   }
 
-  async #missing(repository: Repository, manifest: Manifest, signal?: AbortSignal): Promise<Missing | undefined> {
+  async #missing(
+    repository: Repository,
+    manifest: Manifest,
+    signal: AbortSignal = this.#options.stopping,
+  ): Promise<Missing | undefined> {
     const key = keyOf(repository, manifest.descriptor.digest);
     const { losses, gains } = this.#options.records;
     const known = this.#known.get(key);
     // What is whole stays so until something is lost, and what is not, also until something comes.
     if (known?.losses === losses && (known.missing === undefined || known.gains === gains)) return known.missing;
     const now = `${key} ${losses} ${gains}`;
-    const walk = this.#walks.get(now) ?? this.#walk(repository, manifest).finally(() => this.#walks.delete(now));
-    this.#walks.set(now, walk);
-    return signal ? abandonable(walk, signal) : walk;
+    return (await this.#walks.do(now, signal, () => this.#walk(repository, manifest))).value;
   }
 
   async #walk(repository: Repository, manifest: Manifest): Promise<Missing | undefined> {

@@ -44,14 +44,14 @@ export class Tags {
   /** `undefined` when the upstream proved that there is no such tag. */
   async get(source: Source, tag: string, signal: AbortSignal): Promise<ManifestAnswer | undefined> {
     const { records, policy, absences } = this.#options;
-    const { repository, upstream } = source;
+    const { repository } = source;
     const cached = await this.#cached(source, tag);
     if (!cached && absences.has(repository, { tag })) return undefined;
     if (!cached) return this.#ask(source, tag, undefined, signal);
 
-    const times = policy.times(repository, tag);
-    const overdueMs = ageOf(cached.record) - times.ttlMs * upstream.thrift;
+    const overdueMs = this.#overdueMs(source, tag, cached.record);
     if (overdueMs < 0) return cached.answer;
+    const times = policy.times(repository, tag);
     // Somebody else's question may have been answered while the manifest was read here.
     const now = records.tag(repository, tag);
     if (now && now.checkedAt > cached.record.checkedAt && ageOf(now) >= 0) return this.get(source, tag, signal);
@@ -75,10 +75,10 @@ export class Tags {
    */
   async earlier(source: Source, tag: string, reason: unknown): Promise<ManifestAnswer | undefined> {
     const { records, manifests, completeness, policy, onStale } = this.#options;
-    const { repository, upstream } = source;
+    const { repository } = source;
     const record = records.tag(repository, tag);
-    const { ttlMs, staleIfErrorMs } = policy.times(repository, tag);
-    if (!record?.earlier || ageOf(record) >= ttlMs * upstream.thrift + staleIfErrorMs) return undefined;
+    const { staleIfErrorMs } = policy.times(repository, tag);
+    if (!record?.earlier || this.#overdueMs(source, tag, record) >= staleIfErrorMs) return undefined;
     const manifest = await manifests.stored(record.earlier);
     if (!manifest || !(await completeness.isWhole(repository, manifest))) return undefined;
     onStale(source, tag, reason);
@@ -124,6 +124,11 @@ export class Tags {
     }
     onStale(source, tag, reason);
     return { ...cached.answer, outcome: 'stale' };
+  }
+
+  /** Past its ttl by so much; below 0 while it is believed. */
+  #overdueMs({ repository, upstream }: Source, tag: string, record: TagRecord): number {
+    return ageOf(record) - this.#options.policy.times(repository, tag).ttlMs * upstream.thrift;
   }
 
   /** The tag with its manifest, both still here. The record alone is worth nothing to a client. */

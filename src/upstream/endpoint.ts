@@ -5,7 +5,7 @@ import { askIntroduced } from './auth/introduction.ts';
 import type { Circuit } from './circuit.ts';
 import { refusedCredentials } from './credentials/login.ts';
 import { Health, type Thing } from './health.ts';
-import { holding, Places } from './places.ts';
+import { holding, Places, queueOf } from './places.ts';
 import type { QuestionKind } from './rate-limit.ts';
 import type { Session, Sessions } from './sessions.ts';
 import type { Transport, UpstreamRequest, UpstreamResponse } from './transport.ts';
@@ -165,7 +165,7 @@ export class Endpoint {
         const response = await transport.send(sent);
         turn.heard(response.url.origin === url.origin ? response : redirected);
         // A long list that comes slowly is no silence.
-        if (isList(kind) && response.status < 500) permit.succeeded();
+        if (queueOf(kind) === 'lists' && response.status < 500) permit.succeeded();
         const held = kind === 'blob' ? holding(response, leave, signal) : response;
         const answer = await read(authorization !== undefined && sessions.isKnown(session) ? discreet(held) : held);
         permit.succeeded();
@@ -184,8 +184,9 @@ export class Endpoint {
 
   /** Resolves with what gives it back. */
   async #place({ kind, path }: Question, signal: AbortSignal): Promise<() => void> {
-    if (kind === 'blob') return this.#transfers.take(signal);
-    if (!isList(kind)) return this.#questions.take(signal, path);
+    const queue = queueOf(kind);
+    if (queue === 'transfers') return this.#transfers.take(signal);
+    if (queue === 'questions') return this.#questions.take(signal, path);
     const leaveLists = await this.#lists.take(signal, path);
     try {
       const leaveQuestions = await this.#questions.take(signal, path);
@@ -226,10 +227,6 @@ export class Endpoint {
 /** As it may be shown: without what a URL may hold of credentials. */
 export function addressOf({ origin, pathname }: URL): string {
   return origin + pathname.replace(/\/+$/, '');
-}
-
-function isList(kind: Question['kind']): boolean {
-  return kind === 'tags' || kind === 'referrers';
 }
 
 function questionKind({ kind, method }: Question): QuestionKind {

@@ -1,10 +1,16 @@
 // Places for so many at once. Others wait here, where waiting is not taken for the upstream's silence.
 // Who has fewest is next: a crowd that asks for one thing does not hold up who asks for another.
-import type { UpstreamResponse } from './transport.ts';
+import type { UpstreamRequest, UpstreamResponse } from './transport.ts';
 
 interface Waiter {
   readonly whose: string;
   readonly enter: () => void;
+}
+
+/** Which of an endpoint's places a question waits for; one about a list needs one of the questions' as well. */
+export function queueOf(kind: UpstreamRequest['kind']): 'transfers' | 'lists' | 'questions' {
+  if (kind === 'blob') return 'transfers';
+  return kind === 'tags' || kind === 'referrers' ? 'lists' : 'questions';
 }
 
 export class Places {

@@ -2,6 +2,7 @@
 import { abandonable } from '../abandonable.ts';
 import type { Attempt } from '../attempt.ts';
 import type { Question, Reader } from '../endpoint.ts';
+import { queueOf } from '../places.ts';
 import type { UpstreamResponse } from '../transport.ts';
 import type { Authenticator } from './authenticator.ts';
 
@@ -40,7 +41,7 @@ export async function askIntroduced<T>(options: IntroductionOptions<T>): Promise
   for (let refusals = 0; ; refusals++) {
     const isPassword = shown?.startsWith('Basic ');
     const showing = isPassword
-      ? authenticator.showPassword(laneOf(question), async ({ authorization, mayGo, check }) => {
+      ? authenticator.showPassword(queueOf(question.kind), async ({ authorization, mayGo, check }) => {
           shown = authorization;
           const answer = await ask(authorization, mayGo);
           if (answer instanceof Refusal) await wait(check()).catch(discarding(answer.response));
@@ -59,12 +60,6 @@ export async function askIntroduced<T>(options: IntroductionOptions<T>): Promise
     response.discard();
     shown = next;
   }
-}
-
-/** Those that wait for the same places. */
-function laneOf({ kind }: Question): string {
-  if (kind === 'blob') return 'transfers';
-  return kind === 'tags' || kind === 'referrers' ? 'lists' : 'questions';
 }
 
 function isRefusal<T>(
