@@ -1,16 +1,20 @@
 // The composition root: the only file that sees every part. Starts from the ends up, stops from the doors down.
 import { access, constants } from 'node:fs/promises';
-import { adminApi } from './admin/admin-api.ts';
-import { probes, type ReadinessCheck } from './admin/probes.ts';
+import { Lockout } from './access/lockout.ts';
+import { adminApp } from './admin/admin-app.ts';
+import type { ReadinessCheck } from './admin/probes.ts';
+import { exposureOf } from './config/exposure.ts';
 import { readAuthorities, readKeyPair } from './config/pem.ts';
 import type { Config, UpstreamConfig } from './config/schema.ts';
+import { watchFiles } from './config/watch.ts';
 import { registryApi } from './http/registry-api.ts';
-import { startServer } from './http/server.ts';
+import { type RunningServer, startServer } from './http/server.ts';
 import { startHousekeeping } from './jobs/housekeeping.ts';
 import type { TagPolicyOptions, TagTimes } from './mirror/tag-policy.ts';
 import { createLog, errorText, type Log } from './observe/log.ts';
 import { createMetrics, type Metrics } from './observe/metrics.ts';
 import { formatRepository } from './oci/repository.ts';
+import { openAccess } from './open-access.ts';
 import { type Cache, openCache } from './open-cache.ts';
 import { offlineUpstream } from './upstream/offline-upstream.ts';
 import { openUpstream } from './upstream/open-upstream.ts';
@@ -47,6 +51,7 @@ export async function startApp(config: Config, { warnings }: AppOptions): Promis
     ...config.cache,
     metrics,
     log,
+    mayShare: isOpenToAll(config),
     tags: tagPolicyOf(config),
     onStale: ({ upstream, repository }, tag, reason) => {
       metrics.staleServed.inc({ upstream: upstream.label });
@@ -57,25 +62,58 @@ export async function startApp(config: Config, { warnings }: AppOptions): Promis
   const { mirror } = cache;
   opened.use(startHousekeeping({ ...cache, metrics, log, maxAgeMs: config.cache.maxAge }));
 
-  const registry = await startServer(registryApi({ mirror, upstreams, metrics, log }), {
-    host: config.listen.host,
-    port: config.listen.port,
-    maxConnections: config.listen.maxConnections,
-    idleMs: clientIdleMs,
-    tls: await readKeyPair(config.listen.tls),
-  });
+  const { access, proxies } = opened.use(
+    await openAccess(
+      { ...config.access, ...config.listen, staleMs: config.offline ? undefined : config.tags.staleIfError },
+      { records: cache.records, log, watch },
+    ),
+  );
+  const addressOf = (peer: string, forwardedFor: string | undefined) => proxies.clientOf({ peer, forwardedFor });
+  const { tls, maxConnections } = config.listen;
+  const perAddress = Math.max(1, Math.floor(maxConnections / shareOfAddress));
+  const registry = await startServer(
+    registryApi({
+      mirror,
+      upstreams,
+      metrics,
+      log,
+      access,
+      proxies,
+      exposureOf: (name) => exposureOf(config, name),
+      mostInFlight: perAddress,
+    }),
+    {
+      ...config.listen,
+      perAddress,
+      isExempt: (address) => proxies.isTrusted(address),
+      onCrowded: (address) =>
+        log.warn({ address, perAddress }, 'connections of one address are closed: it has too many'),
+      idleMs: clientIdleMs,
+      tls: await readKeyPair(tls),
+    },
+  );
   opened.defer(() => registry.stop(drainMs));
+  if (tls) opened.use(followKeyPair(tls, registry, log));
   const checks: ReadinessCheck[] = [
     { name: 'shutdown', check: async () => (stopAsked ? 'the mirror is stopping' : undefined) },
     { name: 'cache', check: () => diskProblem(cache) },
   ];
   const admin =
     config.admin &&
-    (await startServer(probes(metrics, checks).route('/api/v1', adminApi({ upstreams })), {
-      ...config.admin,
-      maxConnections: adminConnections,
-      idleMs: clientIdleMs,
-    }));
+    (await startServer(
+      adminApp({
+        ...config.admin,
+        metrics,
+        checks,
+        upstreams,
+        records: cache.records,
+        log,
+        identify: async (caller) => access.identify(caller),
+        lockout: new Lockout(),
+        addressOf,
+      }),
+      { ...config.admin, tls: undefined, maxConnections: adminConnections, idleMs: clientIdleMs },
+    ));
   log.info({ registry: registry.url, admin: admin?.url, cache: config.cache.dir }, 'listening');
 
   const parts = opened.move();
@@ -95,6 +133,34 @@ export async function startApp(config: Config, { warnings }: AppOptions): Promis
       return stopAsked;
     },
   };
+}
+
+/** Of all connections, and of all requests in flight: what one address may have. */
+const shareOfAddress = 4;
+
+function watch(path: string, onChange: () => Promise<unknown>): Disposable {
+  return watchFiles([path], onChange);
+}
+
+/** What was read before counts until there is a pair that can be used. */
+function followKeyPair(files: NonNullable<Config['listen']['tls']>, registry: RunningServer, log: Log): Disposable {
+  const { certFile, keyFile, clientCaFile } = files;
+  const paths = [certFile, keyFile, ...(clientCaFile === undefined ? [] : [clientCaFile])];
+  return watchFiles(paths, () => {
+    return readKeyPair(files)
+      .then((pair) => {
+        if (pair) registry.useTls(pair);
+        log.info({ paths }, 'the certificate was read again');
+      })
+      .catch((error) =>
+        log.error({ paths, error: errorText(error) }, 'the certificate was not read again; the old one counts'),
+      );
+  });
+}
+
+/** Whether everybody may see everything: then what one registry shows to everybody need not be fetched from another. */
+function isOpenToAll({ access }: Config): boolean {
+  return access.anonymous === 'pull' && access.rules.length === 0;
 }
 
 function tagPolicyOf({ tags, offline }: Config): TagPolicyOptions {

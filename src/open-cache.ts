@@ -6,6 +6,7 @@ import { Budget, type Size } from './mirror/budget.ts';
 import { Completeness } from './mirror/completeness.ts';
 import { Evictor } from './mirror/evictor.ts';
 import { Fills } from './mirror/fills.ts';
+import { usableOf } from './mirror/links.ts';
 import { Manifests } from './mirror/manifests.ts';
 import { Mirror } from './mirror/mirror.ts';
 import { Pins } from './mirror/pins.ts';
@@ -30,6 +31,8 @@ export interface CacheOptions extends Pick<TagsOptions, 'onStale'> {
   readonly minFree: Size;
   readonly maxFills: number;
   readonly siblings: boolean;
+  /** What everybody can see at one registry is not fetched again from another: where all may pull everything. */
+  readonly mayShare: boolean;
   readonly tags: TagPolicyOptions;
   readonly metrics: Metrics;
   readonly log: Log;
@@ -94,19 +97,20 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     onBudget: (limit) => metrics.budgetBytes.set(limit),
   });
   opened.defer(() => budget.close());
-  const fills = new Fills({ ...options, store, spools, records, budget, disk, ...stop });
+  const mayUse = usableOf(records, options.mayShare);
+  const fills = new Fills({ ...options, store, spools, records, mayUse, budget, disk, ...stop });
   opened.defer(() => fills.drained());
   opened.defer(() => stopping.abort());
   const policy = new TagPolicy(options.tags);
   const absences = new Absences(policy, records);
-  const manifests = new Manifests({ store, records, disk, absences, log, ...stop });
-  const completeness = new Completeness({ records, disk, manifests, fills, policy, ...stop });
+  const manifests = new Manifests({ store, records, mayUse, disk, absences, log, ...stop });
+  const completeness = new Completeness({ records, mayUse, disk, manifests, fills, policy, ...stop });
   const tags = new Tags({ ...{ records, manifests, completeness, disk, absences, policy }, ...options, ...stop });
   const siblings = options.siblings ? new Siblings() : undefined;
   const mirror = new Mirror({
     ...{ records, manifests, tags, completeness, siblings },
-    blobs: new Blobs({ store, records, fills, disk, absences, siblings, log }),
-    referrers: new Referrers({ records, manifests, tags, policy, ...stop }),
+    blobs: new Blobs({ store, records, mayUse, fills, disk, absences, siblings, log }),
+    referrers: new Referrers({ records, mayUse, manifests, tags, policy, ...stop }),
   });
 
   const parts = opened.move();

@@ -8,6 +8,7 @@ const floorOf: Readonly<Record<string, number>> = {
   cli: 6,
   'app.ts': 5,
   'open-cache.ts': 4,
+  'open-access.ts': 4,
   http: 4,
   admin: 4,
   jobs: 3,
@@ -26,6 +27,8 @@ const ownersOf: Readonly<Record<string, readonly string[]>> = {
   hono: ['http', 'admin'],
   '@hono/node-server': ['http', 'admin'],
   undici: ['upstream'],
+  jose: ['access'],
+  '@node-rs/bcrypt': ['access'],
 };
 
 /** Whoever is not here takes a small options object of its own instead of the configuration. */

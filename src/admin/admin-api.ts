@@ -9,10 +9,6 @@ export interface AdminApiOptions {
 
 export function adminApi({ upstreams }: AdminApiOptions): Hono<{ Bindings: HttpBindings }> {
   const api = new Hono<{ Bindings: HttpBindings }>();
-  api.use(async (context, next) => {
-    await next();
-    context.header('cache-control', 'no-store');
-  });
   api.get('/upstreams', (context) => context.json({ upstreams: upstreams.status() }));
   return api;
 }

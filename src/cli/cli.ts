@@ -5,6 +5,8 @@ import { ConfigError } from '../config/config-error.ts';
 import { nearest } from '../config/nearest.ts';
 import { addConfigCommand } from './config.ts';
 import { addServeCommand } from './serve.ts';
+import { addTokenCommand } from './token.ts';
+import { addUserCommand } from './user.ts';
 
 /** Runs one command line to its end; resolves to the exit code. */
 export async function runCli(argv: readonly string[]): Promise<number> {
@@ -37,6 +39,8 @@ function buildProgram(): Command {
     .configureOutput({ writeErr: () => {} });
   addServeCommand(program);
   addConfigCommand(program);
+  addUserCommand(program);
+  addTokenCommand(program);
   return program;
 }
 
@@ -44,7 +48,10 @@ function usageFault(error: CommanderError, program: Command, argv: readonly stri
   if (error.code === 'commander.help') {
     const [first, asked] = argv;
     if (first === 'help' && asked !== undefined) return unknownCommand(asked, program);
-    return 'a subcommand is missing: config check, config print or config schema';
+    const names =
+      program.commands.find((command) => command.name() === first)?.commands.map((each) => each.name()) ?? [];
+    const choices = names.map((name) => `${first} ${name}`);
+    return `a subcommand is missing: ${choices.slice(0, -1).join(', ')} or ${choices.at(-1)}`;
   }
   const stray = program.commands.find((command) => command.name() === 'serve')?.args[0];
   // Without a known command commander hands everything to the default one, serve.

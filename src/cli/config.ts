@@ -1,11 +1,17 @@
 // `config check`, `config print` and `config schema`.
 import type { Command } from 'commander';
+import { anonymousName, isReservedName } from '../access/principal.ts';
 import { loadConfig } from '../config/load.ts';
 import { printableConfig } from '../config/printable.ts';
 import { configJsonSchema } from '../config/schema.ts';
+import { explain } from './explain.ts';
 
 interface Flags {
   readonly config?: string;
+}
+
+interface CheckFlags extends Flags {
+  readonly explain?: string;
 }
 
 const FILE_OPTION = [
@@ -18,7 +24,9 @@ export function addConfigCommand(program: Command): void {
   config
     .command('check')
     .description('say whether the configuration can be used, and what has no effect')
+    .argument('[repository]', 'what --explain asks about, such as docker.io/acme/app')
     .option(...FILE_OPTION)
+    .option('--explain <principal>', 'say what a principal ("anonymous": nobody) may pull of the repository, and why')
     .action(check);
   config
     .command('print')
@@ -31,10 +39,19 @@ export function addConfigCommand(program: Command): void {
     .action(() => writeJson(configJsonSchema()));
 }
 
-function check(flags: Flags): void {
-  const { file, warnings } = loadConfig({ file: flags.config });
+function check(image: string | undefined, flags: CheckFlags, command: Command): void {
+  const { explain: principal } = flags;
+  if (principal !== undefined && image === undefined)
+    command.error('--explain needs a repository too: --explain PRINCIPAL REPOSITORY');
+  if (principal === undefined && image !== undefined)
+    command.error(`'${image}' needs a principal too: --explain PRINCIPAL ${image}`);
+  if (principal !== undefined && principal !== anonymousName && isReservedName(principal))
+    command.error(`'${principal}' is nobody's name: give one principal, or "${anonymousName}"`);
+  const { config, file, warnings } = loadConfig({ file: flags.config });
   for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
   process.stdout.write(`${file ?? 'no configuration file, so the defaults'}: fine\n`);
+  if (principal === undefined || image === undefined) return;
+  for (const line of explain(config, { principal, image })) process.stdout.write(`${line}\n`);
 }
 
 function print(flags: Flags): void {

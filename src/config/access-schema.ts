@@ -2,6 +2,12 @@
 import { z } from 'zod';
 import { list, network, oneOf, section, text, url } from './fields.ts';
 
+const ofSomebody = 'the name of a principal, other than "anonymous" and without "*"';
+
+function principal() {
+  return text(ofSomebody).refine((name) => name !== 'anonymous' && !name.includes('*'), { error: ofSomebody });
+}
+
 const issuer = section({
   issuer: url(['https', 'http']).describe('The issuer, exactly as in the token.'),
   audience: text().describe('The audience that the token must be for.'),
@@ -9,17 +15,18 @@ const issuer = section({
     .record(z.string(), text(), { error: 'an object of claim names and values' })
     .optional()
     .describe('Claims that must hold, each a text or a glob.'),
+  principal: principal().optional().describe("The principal that such a job then is; the token's subject by default."),
 });
 
 const client = section({
   cidr: network().describe('The network that the client comes from.'),
-  principal: text().describe('The principal that the client then is.'),
+  principal: principal().describe('The principal that the client then is.'),
 });
 
 const rule = section({
   effect: oneOf(['allow', 'deny']).describe('What the rule decides.'),
   principals: list(text(), 'a list of principals').describe(
-    'Principals it speaks of; "*" is all, "anonymous" the rest.',
+    'Principals it speaks of, each a name or a glob; "anonymous" is who has no name, "*" everybody.',
   ),
   repositories: list(text(), 'a list of globs').describe('Globs such as "docker.io/acme/**".'),
 });
@@ -38,3 +45,19 @@ export const access = section({
     .prefault([])
     .describe('Rules in order, of which the first that matches decides.'),
 });
+
+interface KnownBy {
+  readonly access: z.output<typeof access>;
+  readonly listen: { readonly tls?: { readonly clientCaFile?: string | undefined } | undefined };
+}
+
+/** What would let nobody in at all. */
+export function accessProblems({ access, listen }: KnownBy): { path: string[]; allowed: string }[] {
+  const { anonymous, htpasswdFile, tokensFile, oidc = [], networks = [] } = access;
+  const isAnybodyKnown =
+    htpasswdFile ?? tokensFile ?? listen.tls?.clientCaFile ?? (oidc.length > 0 || networks.length > 0 || undefined);
+  if (anonymous === 'pull' || isAnybodyKnown !== undefined) return [];
+  const allowed =
+    '"pull", or "none" together with a way to be known: htpasswdFile, tokensFile, oidc, networks or listen.tls.clientCaFile';
+  return [{ path: ['access', 'anonymous'], allowed }];
+}

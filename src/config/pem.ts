@@ -7,6 +7,14 @@ import { ConfigError } from './config-error.ts';
 export interface KeyPair {
   readonly cert: string;
   readonly key: string;
+  /** The authorities of client certificates. */
+  readonly clientCa?: string;
+}
+
+export interface KeyPairFiles {
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly clientCaFile?: string | undefined;
 }
 
 /** `undefined` without a path. Throws `ConfigError` when the file holds no certificate. */
@@ -21,12 +29,10 @@ export async function readAuthorities(key: string, path: string | undefined): Pr
   return pem;
 }
 
-/** `undefined` without files. Throws `ConfigError` for a key that is not the certificate's. */
-export async function readKeyPair(
-  files: { readonly certFile: string; readonly keyFile: string } | undefined,
-): Promise<KeyPair | undefined> {
+/** `undefined` without files. Throws `ConfigError` for a key that is not the certificate's, and for authorities that are none. */
+export async function readKeyPair(files: KeyPairFiles | undefined): Promise<KeyPair | undefined> {
   if (!files) return undefined;
-  const { certFile, keyFile } = files;
+  const { certFile, keyFile, clientCaFile } = files;
   const pair = {
     cert: await readPem('listen.tls.certFile', certFile),
     key: await readPem('listen.tls.keyFile', keyFile),
@@ -36,7 +42,8 @@ export async function readKeyPair(
     if (!pair.cert.trim() || !pair.key.trim()) throw new Error('a file is empty');
     createSecureContext(pair);
   });
-  return pair;
+  const clientCa = await readAuthorities('listen.tls.clientCaFile', clientCaFile);
+  return { ...pair, ...(clientCa !== undefined && { clientCa }) };
 }
 
 async function readPem(key: string, path: string): Promise<string> {

@@ -1,6 +1,6 @@
 // Every key of the configuration, with its default and one sentence on what it does.
 import { z } from 'zod';
-import { access } from './access-schema.ts';
+import { access, accessProblems } from './access-schema.ts';
 import {
   duration,
   durationOrForever,
@@ -133,6 +133,7 @@ export const configSchema = section({
 }).superRefine((config, context) => {
   // With a problem elsewhere the upstreams may not have been put together.
   if (context.issues.length > 0) return;
+  for (const { path, allowed } of accessProblems(config)) context.addIssue({ code: 'custom', path, message: allowed });
   for (const { key, allowed } of unlistedProblems(config.upstreams))
     context.addIssue({ code: 'custom', path: ['upstreams', '*', key], message: allowed });
   const names = Object.keys(config.upstreams).filter((name) => name !== '*');

@@ -55,7 +55,7 @@ const adviceOfFailure: Record<UpstreamFailure, string> = {
   offline: 'pull from the registry itself',
 };
 
-function unknownCode(kind: PullTarget['kind'] | undefined): OciErrorCode {
+export function unknownCode(kind: PullTarget['kind'] | undefined): OciErrorCode {
   if (kind === 'manifest' || kind === 'referrers') return 'MANIFEST_UNKNOWN';
   return kind === 'blob' ? 'BLOB_UNKNOWN' : 'NAME_UNKNOWN';
 }

@@ -1,6 +1,7 @@
 // What the middleware and the handlers of one request tell each other.
 import type { HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
+import type { Principal } from '../access/principal.ts';
 import type { Outcome } from '../mirror/outcome.ts';
 import type { Source } from '../upstream/upstreams.ts';
 import type { PullPath } from './pull-path.ts';
@@ -8,6 +9,11 @@ import type { PullPath } from './pull-path.ts';
 export interface ExchangeVariables {
   /** Fires when the client's connection is gone. */
   clientGone: AbortSignal;
+  /** Of the client, whatever trusted proxies stand between. */
+  address: string;
+  principal: Principal;
+  /** What kept the request out, for the log. */
+  refused: string | undefined;
   path: PullPath | undefined;
   source: Source | undefined;
   outcome: Outcome | undefined;

@@ -43,12 +43,25 @@ export async function sendReferrers(
   return exchange.body(index as Uint8Array<ArrayBuffer>, 200, { 'content-type': mediaTypes.ociIndex });
 }
 
-export function sendCatalog(exchange: Exchange, mirror: Mirror, path: PullPath): Response {
+/** Only what the caller may pull; the last of a page may be the last of all, when nothing that follows is for the caller. */
+export async function sendCatalog(
+  exchange: Exchange,
+  mirror: Mirror,
+  { path, isListed }: { readonly path: PullPath; readonly isListed: (name: string) => boolean },
+): Promise<Response> {
   const { n, last } = page(path.query);
   if (n === 0) return exchange.json({ repositories: [] });
-  const repositories = mirror.listRepositories(n + 1, last);
-  const shown = repositories.slice(0, n);
-  const next = repositories.length > n ? shown.at(-1) : undefined;
+  const found: string[] = [];
+  for (let looked: string | undefined = last, isEnd = false; found.length <= n && !isEnd; ) {
+    const names = mirror.listRepositories(pageSize, looked);
+    found.push(...names.filter(isListed));
+    looked = names.at(-1);
+    isEnd = names.length < pageSize;
+    // Others get a turn between pages: a cache may know many thousands that are not for this caller.
+    if (!isEnd) await new Promise((resolve) => setImmediate(resolve));
+  }
+  const shown = found.slice(0, n);
+  const next = found.length > n ? shown.at(-1) : undefined;
   if (next !== undefined) exchange.header('link', nextLink(exchange, path, n, next));
   return exchange.json({ repositories: shown });
 }

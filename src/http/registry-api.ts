@@ -1,51 +1,70 @@
 // The registry listener: every request to /v2/, in the order of the spec, and the page at /.
 import { Hono } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import type { TrustedProxies } from '../access/client-address.ts';
 import type { Mirror } from '../mirror/mirror.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { OciError } from '../oci/errors.ts';
 import type { Upstreams } from '../upstream/upstreams.ts';
 import { sendBlob } from './blobs.ts';
+import { findAddress, identifyCaller } from './caller.ts';
 import { errorAnswer } from './errors.ts';
 import type { Exchange, ExchangeEnv } from './exchange.ts';
+import { admit, type Gate, mayList } from './gate.ts';
 import { sendCatalog, sendReferrers, sendTags } from './listings.ts';
 import { sendManifest } from './manifests.ts';
 import { type PullPath, parsePullPath } from './pull-path.ts';
 import { requestLog } from './request-log.ts';
+import { requestsInFlight } from './requests-in-flight.ts';
+import { challengeOf, sendToken, tokenPath } from './token-endpoint.ts';
 import { takeTurns } from './turn.ts';
 import { welcome } from './welcome.ts';
 
-export interface RegistryApiOptions {
+export interface RegistryApiOptions extends Gate {
+  readonly proxies: TrustedProxies;
+  /** Requests of one client address at the same time at most. */
+  readonly mostInFlight: number;
   readonly mirror: Mirror;
   readonly upstreams: Upstreams;
   readonly metrics: Metrics;
   readonly log: Log;
 }
 
-export function registryApi({ mirror, upstreams, metrics, log }: RegistryApiOptions): Hono<ExchangeEnv> {
+export function registryApi(options: RegistryApiOptions): Hono<ExchangeEnv> {
+  const { mirror, upstreams, metrics, log, access, proxies } = options;
   const api = new Hono<ExchangeEnv>();
-  api.use(takeTurns(), requestLog(log, metrics));
+  api.use(takeTurns(), findAddress(proxies), requestLog(log, metrics));
+  api.use(requestsInFlight({ most: options.mostInFlight, addressOf: (exchange) => exchange.get('address') }));
+  api.use((exchange, next) => {
+    exchange.env.outgoing.setHeader('docker-distribution-api-version', 'registry/2.0');
+    return next();
+  });
+  if (access.asksForCredentials) api.get(tokenPath, (exchange) => sendToken(exchange, access));
+  api.use(identifyCaller(access));
   api.get('/', (exchange, next) => (isRoot(exchange) ? welcome(exchange, upstreams.names) : next()));
   api.all('*', (exchange) => {
-    exchange.env.outgoing.setHeader('docker-distribution-api-version', 'registry/2.0');
     const path = parsePullPath(exchange.env.incoming.url ?? '/');
     if (!path) return exchange.notFound();
     exchange.set('path', path);
     return answer(exchange, path);
   });
 
-  function answer(exchange: Exchange, path: PullPath): Response | Promise<Response> {
+  async function answer(exchange: Exchange, path: PullPath): Promise<Response> {
     const { target, ns, prefix } = path;
-    const source = 'name' in target ? upstreams.route(target.name, { ns, prefix }) : undefined;
-    const registry = source?.upstream.name ?? upstreams.named({ ns, prefix });
-    exchange.set('source', source);
+    const named = 'name' in target ? upstreams.route(target.name, { ns, prefix }) : undefined;
+    const registry = named?.upstream.name ?? upstreams.named({ ns, prefix });
+    exchange.set('source', named);
     exchange.env.outgoing.setHeader('oci-namespace', registry);
     if (!isRead(exchange) || target.kind === 'upload')
       throw new OciError('UNSUPPORTED', `this is a pull-through mirror: push to ${registry} itself`);
     if (target.kind === 'ping') return exchange.json({});
-    if (target.kind === 'catalog') return sendCatalog(exchange, mirror, path);
-    if (!source) return exchange.notFound();
+    if (target.kind === 'catalog') {
+      const isListed = (name: string) => mayList(exchange, options, name);
+      return sendCatalog(exchange, mirror, { path, isListed });
+    }
+    if (!named) return exchange.notFound();
+    const source = await admit(exchange, options, named);
     if (target.kind === 'manifest') return sendManifest(exchange, { mirror, metrics }, source, target.reference);
     if (target.kind === 'blob') return sendBlob(exchange, { mirror, metrics }, source, target.digest);
     if (target.kind === 'tags') return sendTags(exchange, mirror, source, target.name, path);
@@ -57,6 +76,7 @@ export function registryApi({ mirror, upstreams, metrics, log }: RegistryApiOpti
     exchange.set('error', error);
     const { status, body } = errorAnswer(error, exchange.get('path')?.target.kind);
     if (status === 405) exchange.header('allow', 'GET, HEAD');
+    if (status === 401) exchange.header('www-authenticate', challengeOf(exchange, proxies));
     return exchange.json(body, status as ContentfulStatusCode);
   });
   return api;

@@ -15,7 +15,7 @@ export function requestLog(log: Log, metrics: Metrics): MiddlewareHandler<Exchan
     const startedAt = performance.now();
     const { incoming, outgoing } = exchange.env;
     const { socket } = incoming;
-    const { remoteAddress, bytesWritten } = socket;
+    const { bytesWritten } = socket;
     const gone = new AbortController();
     exchange.set('clientGone', gone.signal);
     outgoing.once('close', () => {
@@ -36,7 +36,9 @@ export function requestLog(log: Log, metrics: Metrics): MiddlewareHandler<Exchan
         complete: outgoing.writableFinished,
         headMs: Math.round(answeredAt - startedAt),
         totalMs: Math.round(performance.now() - startedAt),
-        remote: remoteAddress,
+        remote: exchange.get('address'),
+        principal: exchange.get('principal')?.name,
+        refused: exchange.get('refused'),
         userAgent: incoming.headers['user-agent'],
         ...(error !== undefined && { error: errorText(error) }),
       };

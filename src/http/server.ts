@@ -1,48 +1,50 @@
 // A listening server around a hono app: HTTP or HTTPS, bounded, and stopped without breaking a running answer.
-import { createServer, type Server } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
-import { createAdaptorServer, type HttpBindings } from '@hono/node-server';
+import { createServer, type ServerOptions as HttpOptions, type Server } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import { getRequestListener, type HttpBindings } from '@hono/node-server';
 import type { Env, Hono } from 'hono';
+import { ConnectionLimits, type ConnectionLimitsOptions } from './connection-limits.ts';
+import { RequestLimits } from './request-limits.ts';
+import { ListenerTls, type Pems, tlsOptions } from './tls.ts';
 
-export interface ServerOptions {
+export interface ServerOptions extends ConnectionLimitsOptions {
   readonly host: string;
   readonly port: number;
-  /** PEM texts; without them the server speaks plain HTTP. */
-  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  /** Without it the server speaks plain HTTP. */
+  readonly tls?: Pems | undefined;
   readonly maxConnections: number;
   /** A connection on which nothing moves for this long is let go; above the longest wait for an upstream. */
   readonly idleMs: number;
+  /** How long a client may take for a TLS handshake, and for the head of a request; twice as long for its body too. */
+  readonly headMs?: number | undefined;
 }
 
 export interface RunningServer {
   /** `http://host:port`, with the port that was given out when 0 was asked for. */
   readonly url: string;
+  /**
+   * For new connections; open ones go on, but those whose client was proven by other authorities end with their running
+   * answer. Throws, and keeps what it had, when the texts cannot be used.
+   */
+  useTls(pems: Pems): void;
   /** Refuses new connections, lets running answers finish, and after `drainMs` cuts what is left. */
   stop(drainMs: number): Promise<void>;
 }
 
-const limits = {
-  maxHeaderSize: 32 * 1024,
-  headersTimeout: 15_000,
-  requestTimeout: 30_000,
-  keepAliveTimeout: 75_000,
-} as const;
+const usualHeadMs = 15_000;
 
 /** Throws when the address cannot be had, and says which and why. */
 export async function startServer<E extends Env & { Bindings: HttpBindings }>(
   app: Hono<E>,
-  { host, port, tls, maxConnections, idleMs }: ServerOptions,
+  { host, port, tls, maxConnections, idleMs, headMs = usualHeadMs, ...limits }: ServerOptions,
 ): Promise<RunningServer> {
-  const server = createAdaptorServer({
-    fetch: app.fetch,
-    overrideGlobalObjects: false,
-    // HTTP/1.0, as load balancers' health checks speak it, has no Host header.
-    hostname: 'localhost',
-    ...(tls
-      ? { createServer: createTlsServer, serverOptions: { ...limits, ...tls, minVersion: 'TLSv1.2' } }
-      : { createServer, serverOptions: limits }),
-  }) as Server;
+  // HTTP/1.0, as load balancers' health checks speak it, has no Host header.
+  const answer = getRequestListener(app.fetch, { overrideGlobalObjects: false, hostname: 'localhost' });
+  const { server, secure } = createListener(headMs, tls);
+  const connections = new ConnectionLimits(limits);
+  admitOnly(server, (socket) => connections.admit(socket));
+  new RequestLimits(answer).guard(server);
   server.maxConnections = maxConnections;
   server.timeout = idleMs;
   await listen(server, host, port);
@@ -50,8 +52,39 @@ export async function startServer<E extends Env & { Bindings: HttpBindings }>(
   const { port: bound } = server.address() as AddressInfo;
   return {
     url: `${scheme}://${host.includes(':') ? `[${host}]` : host}:${bound}`,
-    stop: (drainMs) => drain(server, drainMs),
+    useTls: (pems) => {
+      if (!secure) throw new Error('a listener that speaks plain HTTP takes no certificate; restart with listen.tls');
+      secure.use(pems);
+    },
+    stop: (drainMs) => drain(server, connections, drainMs),
   };
+}
+
+function createListener(
+  headMs: number,
+  tls: Pems | undefined,
+): { readonly server: Server; readonly secure?: ListenerTls } {
+  const bounds: HttpOptions = {
+    maxHeaderSize: 32 * 1024,
+    headersTimeout: headMs,
+    requestTimeout: 2 * headMs,
+    // node looks at its time-outs twice a minute otherwise.
+    connectionsCheckingInterval: Math.min(headMs, 1000),
+    keepAliveTimeout: 75_000,
+  };
+  if (!tls) return { server: createServer(bounds) };
+  const server: TlsServer = createTlsServer({ ...bounds, ...tlsOptions(tls), handshakeTimeout: headMs });
+  return { server, secure: new ListenerTls(server, tls) };
+}
+
+/** Whoever listens for connections hears of those only that may stay. */
+function admitOnly(server: Server, mayStay: (socket: Socket) => boolean): void {
+  const listeners = server.listeners('connection');
+  server.removeAllListeners('connection');
+  server.on('connection', (socket: Socket) => {
+    if (mayStay(socket)) for (const listener of listeners) listener.call(server, socket);
+    else socket.destroy();
+  });
 }
 
 async function listen(server: Server, host: string, port: number): Promise<void> {
@@ -73,12 +106,13 @@ function reason({ code, message }: NodeJS.ErrnoException): string {
   return message;
 }
 
-async function drain(server: Server, drainMs: number): Promise<void> {
+async function drain(server: Server, connections: ConnectionLimits, drainMs: number): Promise<void> {
   const closed = new Promise((resolve) => server.close(resolve));
   // A connection whose answer ends during the drain turns idle, and node would keep it for its time-out.
   const idle = setInterval(() => server.closeIdleConnections(), 50);
-  const end = setTimeout(() => server.closeAllConnections(), drainMs);
+  const end = setTimeout(() => connections.closeAll(), drainMs);
   server.closeIdleConnections();
+  connections.closeSilent();
   await closed;
   clearInterval(idle);
   clearTimeout(end);

@@ -2,8 +2,9 @@
 import { LRUCache } from 'lru-cache';
 import type { Digest } from '../oci/digest.ts';
 import { formatReference, type Reference } from '../oci/reference.ts';
-import { formatRepository, type Repository } from '../oci/repository.ts';
+import type { Repository } from '../oci/repository.ts';
 import type { Records } from '../store/records.ts';
+import { repositoryKey } from './repository-key.ts';
 import type { TagPolicy } from './tag-policy.ts';
 
 /** `tags`: the repository itself, as far as a list of its tags tells. */
@@ -50,7 +51,7 @@ export class Absences {
 }
 
 function keyOf(repository: Repository, absent: Absent): string {
-  return `${formatRepository(repository)}/${pathOf(absent)}`;
+  return `${repositoryKey(repository)}/${pathOf(absent)}`;
 }
 
 function pathOf(absent: Absent): string {

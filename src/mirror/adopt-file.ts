@@ -6,9 +6,10 @@ import type { Records } from '../store/records.ts';
 import type { Spool } from '../store/spool.ts';
 import type { Spools } from '../store/spools.ts';
 import { abandonable } from '../upstream/abandonable.ts';
+import { unlisted } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
 import { asError } from './fill-failure.ts';
-import { linkBlob } from './links.ts';
+import { addOrigin, linkBlob, type MayUse } from './links.ts';
 
 export interface Adoption {
   readonly source: Source;
@@ -18,19 +19,38 @@ export interface Adoption {
   readonly store: BlobStore;
   readonly spools: Spools;
   readonly records: Records;
+  readonly mayUse: MayUse;
+  /** What everybody could see at one registry is everybody's here. */
+  readonly mayShare: boolean;
   readonly signal: AbortSignal;
   readonly onSettled: (failure?: unknown) => void;
   readonly open: (spool: Spool | undefined) => void;
 }
 
 /**
- * `false` when it must be fetched after all. The repository needs a link or its upstream's word, as for any other blob.
+ * Of the file or its record; `undefined` when the source's word is not enough to try it: it came from elsewhere, or anybody
+ * can set up the registry.
+ */
+export async function adoptableSize(
+  adoption: Pick<Adoption, 'source' | 'digest' | 'store' | 'records' | 'mayUse'>,
+): Promise<number | undefined> {
+  const { source, digest, store, records, mayUse } = adoption;
+  const record = records.blob(digest);
+  const isElsewhere = records.hasOrigin(digest) && !mayUse(source.repository, digest);
+  if (isElsewhere || source.upstream.label === unlisted) return undefined;
+  return record?.size ?? (await store.sizeOf(digest));
+}
+
+/**
+ * `false` when it must be fetched after all. The repository needs its upstream's word or, where all may pull everything, a
+ * link: nobody knows where the file came from.
  * Rejects when it is not what its name says, with the file and its record gone, and when it could not be read.
  */
 export async function adoptFile(adoption: Adoption): Promise<boolean> {
-  const { source, digest, size, store, spools, records, signal, onSettled, open } = adoption;
+  const { source, digest, size, store, spools, records, mayShare, signal, onSettled, open } = adoption;
   const { upstream, repository } = source;
-  const told = records.link(repository, digest)?.size ?? (await upstream.proveBlob(repository.path, digest, signal));
+  const linked = mayShare ? records.link(repository, digest) : undefined;
+  const told = linked?.size ?? (await upstream.proveBlob(repository.path, digest, signal));
   const isHere = told === size && (await store.has(digest, size));
   const spool = isHere ? await spools.adopt(digest, size).catch(() => undefined) : undefined;
   if (!spool) {
@@ -46,7 +66,10 @@ export async function adoptFile(adoption: Adoption): Promise<boolean> {
     if (size > 0) open(spool);
     await abandonable(spool.verify(), signal);
     await spools.commit(spool, store);
-    records.prove(digest);
+    records.batch(() => {
+      records.prove(digest);
+      addOrigin(records, repository, digest);
+    });
     onSettled();
     open(spool);
     return true;

@@ -6,7 +6,7 @@ import type { Repository } from '../oci/repository.ts';
 import type { BlobStore } from '../store/blob-store.ts';
 import type { Content } from '../store/content.ts';
 import type { Disk } from '../store/disk.ts';
-import type { Records } from '../store/records.ts';
+import type { BlobRecord, Records } from '../store/records.ts';
 import type { Spool } from '../store/spool.ts';
 import { abandonable } from '../upstream/abandonable.ts';
 import type { Source } from '../upstream/upstreams.ts';
@@ -14,9 +14,10 @@ import type { Absences } from './absences.ts';
 import type { Fill } from './fill.ts';
 import { goesOnPastDisk } from './fill-failure.ts';
 import type { Fills } from './fills.ts';
-import { isManifestHere, linkBlob, tryToRemember } from './links.ts';
+import { addOrigin, isManifestHere, linkBlob, type MayUse, mayProve, tryToRemember } from './links.ts';
 import type { Outcome } from './outcome.ts';
 import { openPastDisk, SpooledContent } from './past-disk.ts';
+import { repositoryKey } from './repository-key.ts';
 import type { Siblings } from './siblings.ts';
 
 export interface BlobAnswer {
@@ -33,12 +34,25 @@ export interface BlobStat {
 export interface BlobsOptions {
   readonly store: BlobStore;
   readonly records: Records;
+  readonly mayUse: MayUse;
   readonly fills: Fills;
   readonly absences: Absences;
   readonly disk: Pick<Disk, 'problem' | 'report'>;
   /** `undefined`: blobs are fetched as they are asked for. */
   readonly siblings: Siblings | undefined;
   readonly log: Log;
+}
+
+/** What counts as stored for a repository. */
+interface Stored {
+  readonly record: BlobRecord;
+  /** Only its own registry's word is missing: it came to those who may see more. */
+  readonly isToProve: boolean;
+}
+
+interface Here {
+  readonly stored: Stored | undefined;
+  readonly running: Fill | undefined;
 }
 
 interface BlobWish {
@@ -61,12 +75,12 @@ export class Blobs {
     const { records, store, fills, disk, absences } = this.#options;
     const { source, digest } = wish;
     const { repository } = source;
-    if (isManifestHere(records, repository, digest)) return undefined;
+    if (isManifestHere(this.#options, repository, digest)) return undefined;
     // The upstream's word counts even where it cannot be written down.
     let isProven = false;
     // Each round decides on what is true in one turn; whatever it waits for may change that, so it looks again.
     for (;;) {
-      const stored = this.#stored(digest);
+      const stored = this.#stored(source, digest);
       const running = stored ? undefined : fills.find(digest);
       // What another registry is sending is neither as fast as this one's nor proven yet.
       const isForeign = running !== undefined && !isOfRegistry(running, source);
@@ -79,13 +93,13 @@ export class Blobs {
         if (answer !== 'ended') return answer;
       } else if (isForeign && !fills.givesWay(running, source)) {
         return this.#pass(wish, signal);
-      } else if (!isProven && !this.#mayHave(source, digest, running)) {
+      } else if (!isProven && !this.#mayHave(repository, digest, { stored, running })) {
         if ((await this.#prove(source, digest, signal)) === undefined) return undefined;
         isProven = true;
       } else if (stored) {
-        const content = await store.open(digest, stored.size);
+        const content = await store.open(digest, stored.record.size);
         if (content) {
-          records.touch(stored.id);
+          records.touch(stored.record.id);
           return { content, outcome: 'hit' };
         }
         this.#forget(digest);
@@ -101,12 +115,14 @@ export class Blobs {
 
   /** Never fills: what is not here is asked for by its first byte. */
   async stat(source: Source, digest: Digest, signal: AbortSignal): Promise<BlobStat | undefined> {
-    const { records, store, fills } = this.#options;
-    if (isManifestHere(records, source.repository, digest)) return undefined;
-    const running = fills.find(digest);
-    const stored = this.#stored(digest);
-    if (this.#mayHave(source, digest, running)) {
-      if (stored && (await store.has(digest, stored.size))) return { size: stored.size, outcome: 'hit' };
+    const { store, fills } = this.#options;
+    const { repository } = source;
+    if (isManifestHere(this.#options, repository, digest)) return undefined;
+    const stored = this.#stored(source, digest);
+    const running = stored ? undefined : fills.find(digest);
+    if (this.#mayHave(repository, digest, { stored, running })) {
+      const size = stored?.record.size;
+      if (size !== undefined && (await store.has(digest, size))) return { size, outcome: 'hit' };
       // What another repository's upstream refuses is no answer here, nor is a fill that nobody waits for, which may be
       // long in coming: the proof below asks this one's.
       const isOwn = running?.isWanted && isOfRegistry(running, source);
@@ -117,23 +133,33 @@ export class Blobs {
     return size === undefined ? undefined : { size, outcome: 'miss' };
   }
 
-  #stored(digest: Digest) {
-    const record = this.#options.records.blob(digest);
-    return record?.proven ? record : undefined;
+  #stored(source: Source, digest: Digest): Stored | undefined {
+    const { records, mayUse } = this.#options;
+    const record = records.blob(digest);
+    if (!record?.proven) return undefined;
+    if (mayUse(source.repository, digest)) return { record, isToProve: false };
+    return mayProve(records, source, digest) ? { record, isToProve: true } : undefined;
   }
 
   /** By link, or because the fill in flight is this repository's own: its upstream is giving the blob right now. */
-  #mayHave({ repository }: Source, digest: Digest, running: Fill | undefined): boolean {
+  #mayHave(repository: Repository, digest: Digest, { stored, running }: Here): boolean {
+    if (stored?.isToProve || running?.isHiddenFrom(repository)) return false;
     if (this.#options.records.link(repository, digest)) return true;
     return running !== undefined && isOfRepository(running, repository);
   }
 
-  async #prove({ upstream, repository }: Source, digest: Digest, signal: AbortSignal): Promise<number | undefined> {
-    const { absences } = this.#options;
+  async #prove(source: Source, digest: Digest, signal: AbortSignal): Promise<number | undefined> {
+    const { absences, records, disk } = this.#options;
+    const { upstream, repository } = source;
     if (absences.has(repository, { blob: digest })) return undefined;
     const size = await upstream.proveBlob(repository.path, digest, signal);
     if (size === undefined) absences.add(repository, { blob: digest });
-    else this.#link(repository, digest, size);
+    else
+      tryToRemember(disk, () => {
+        linkBlob(records, repository, digest, size);
+        // Of what another registry gave it proves nothing: who says so may have no more than its name.
+        if (mayProve(records, source, digest)) addOrigin(records, repository, digest);
+      });
     return size;
   }
 
@@ -169,29 +195,37 @@ export class Blobs {
   }
 
   async #pass(wish: BlobWish, signal: AbortSignal): Promise<BlobAnswer | undefined> {
-    const { fills, absences } = this.#options;
+    const { fills, absences, records, disk } = this.#options;
     const { repository } = wish.source;
     const { digest } = wish;
     if (absences.has(repository, { blob: digest })) return undefined;
     const { onResume } = fills.reports(wish.source, digest);
-    const content = await openPastDisk({ ...wish, onResume }, signal);
-    if (content) this.#link(repository, digest, content.size);
-    else absences.add(repository, { blob: digest });
+    const link = ({ size }: Content) => linkBlob(records, repository, digest, size);
+    const onProven = () =>
+      tryToRemember(disk, () => {
+        if (content) link(content);
+        addOrigin(records, repository, digest);
+      });
+    const content = await openPastDisk({ ...wish, onResume, onProven }, signal);
+    if (!content) absences.add(repository, { blob: digest });
+    // What rests here from elsewhere is this repository's only once it has come from here too, to the last byte.
+    else if (!records.blob(digest)) tryToRemember(disk, () => link(content));
     return content && { content, outcome: 'miss' };
   }
 
   /** The first blob of an image that is asked for brings the others, behind everything that somebody waits for. */
   #startSiblings(source: Source, digest: Digest): void {
-    const { records, fills, siblings, disk } = this.#options;
+    const { fills, siblings, disk } = this.#options;
     if (disk.problem !== undefined) return;
     for (const sibling of siblings?.take(source.repository, digest) ?? [])
-      if (!records.blob(sibling.digest) && !fills.find(sibling.digest))
-        fills.startSibling(source, sibling.digest, sibling.size);
+      if (!this.#isSpared(source, sibling.digest)) fills.startSibling(source, sibling.digest, sibling.size);
   }
 
-  #link(repository: Repository, digest: Digest, size: number): void {
-    const { records, disk } = this.#options;
-    tryToRemember(disk, () => linkBlob(records, repository, digest, size));
+  /** What is here, or arriving, or lies here to be believed when somebody asks for it. */
+  #isSpared(source: Source, digest: Digest): boolean {
+    const { records, fills } = this.#options;
+    if (fills.find(digest)) return true;
+    return records.blob(digest)?.proven === false || this.#stored(source, digest) !== undefined;
   }
 
   #forget(digest: Digest): void {
@@ -210,6 +244,5 @@ function isOfRegistry(fill: Fill, { repository }: Source): boolean {
 }
 
 function isOfRepository(fill: Fill, repository: Repository): boolean {
-  const { registry, path } = fill.source.repository;
-  return registry === repository.registry && path === repository.path;
+  return repositoryKey(fill.source.repository) === repositoryKey(repository);
 }

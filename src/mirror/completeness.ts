@@ -6,6 +6,7 @@ import { formatRepository, type Repository } from '../oci/repository.ts';
 import { isUpstreamFault, UpstreamError } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
 import { ImageWalk, type ImageWalkOptions, type Missing } from './image-walk.ts';
+import { repositoryKey } from './repository-key.ts';
 import { SingleFlight } from './single-flight.ts';
 import type { TagPolicy } from './tag-policy.ts';
 
@@ -129,5 +130,5 @@ function incomplete(
 }
 
 function keyOf(repository: Repository, digest: Digest): string {
-  return `${formatRepository(repository)}@${digest}`;
+  return `${repositoryKey(repository)}@${digest}`;
 }

@@ -1,15 +1,16 @@
 // One transfer that fills the cache for everyone who asks for the digest. It belongs to no request.
+import type { Repository } from '../oci/repository.ts';
 import type { BlobStore } from '../store/blob-store.ts';
 import type { Disk } from '../store/disk.ts';
 import type { Records } from '../store/records.ts';
 import type { Spool } from '../store/spool.ts';
 import type { BlobTransfer } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
-import { adoptFile } from './adopt-file.ts';
+import { adoptableSize, adoptFile } from './adopt-file.ts';
 import { askFirst, type FirstQuestion } from './ask-first.ts';
 import type { Budget, Reservation } from './budget.ts';
 import { asError, isWorthless, NoRoomError, YieldedError } from './fill-failure.ts';
-import { linkBlob } from './links.ts';
+import { addOrigin, linkBlob, type MayUse } from './links.ts';
 import type { Share, Slots } from './slots.ts';
 import { Transfer } from './transfer.ts';
 
@@ -18,6 +19,8 @@ export interface FillOptions extends FirstQuestion {
   readonly isWanted: boolean;
   readonly store: BlobStore;
   readonly records: Records;
+  readonly mayUse: MayUse;
+  readonly mayShare: boolean;
   readonly budget: Pick<Budget, 'reserve'>;
   readonly disk: Pick<Disk, 'report'>;
   readonly slots: Slots;
@@ -92,6 +95,11 @@ export class Fill {
     return this.#hasSlot;
   }
 
+  /** It is for those who may see more than this repository shows. */
+  isHiddenFrom({ isPrivate }: Repository): boolean {
+    return this.source.repository.isPrivate === true && !isPrivate;
+  }
+
   /** Somebody waits for it, or reads it, until the function is called that this returns. */
   enter(): () => void {
     this.#readers++;
@@ -114,7 +122,7 @@ export class Fill {
   }
 
   async #run(open: (spool: Spool | undefined) => void): Promise<void> {
-    const { slots, shares, maySpare, spools, store, records, digest } = this.#options;
+    const { slots, shares, maySpare, spools, digest } = this.#options;
     const release = await slots.acquire(this.#signal, {
       shares,
       isUrgent: () => this.isRead,
@@ -126,7 +134,7 @@ export class Fill {
     try {
       // A fill that made place may be finishing it.
       await spools.free(digest);
-      const size = records.blob(digest)?.size ?? (await store.sizeOf(digest));
+      const size = await adoptableSize(this.#options);
       if (size === undefined || !(await adoptFile({ ...this.#options, signal: this.#signal, size, open })))
         await this.#fetch(open);
     } finally {
@@ -200,7 +208,7 @@ export class Fill {
   }
 
   async #keep(spool: Spool, reservation: Reservation): Promise<void> {
-    const { digest, spools, store, records, onSettled } = this.#options;
+    const { source, digest, spools, store, records, onSettled } = this.#options;
     if (!reservation.isKept) {
       onSettled();
       await spools.discard(spool);
@@ -210,9 +218,13 @@ export class Fill {
     }
     await spools.commit(spool, store);
     try {
-      records.putBlob(digest, spool.size);
+      records.batch(() => {
+        // What rests here as somebody's manifest stays one.
+        records.putBlob(digest, spool.size, records.blob(digest)?.mediaType);
+        addOrigin(records, source.repository, digest);
+      });
     } catch (error) {
-      await store.remove(digest);
+      if (!records.blob(digest)) await store.remove(digest);
       throw error;
     }
     reservation.release();

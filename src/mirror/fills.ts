@@ -13,12 +13,16 @@ import type { Source } from '../upstream/upstreams.ts';
 import type { Budget } from './budget.ts';
 import { Fill, type FillOptions } from './fill.ts';
 import { failureReason } from './fill-failure.ts';
+import type { MayUse } from './links.ts';
 import { isFull, type Share, Slots } from './slots.ts';
 
 export interface FillsOptions {
   readonly store: BlobStore;
   readonly spools: Spools;
   readonly records: Records;
+  readonly mayUse: MayUse;
+  /** What everybody could see at one registry is everybody's here. */
+  readonly mayShare: boolean;
   readonly budget: Pick<Budget, 'reserve'>;
   readonly disk: Pick<Disk, 'report'>;
   readonly metrics: Metrics;
@@ -62,7 +66,7 @@ export class Fills {
     return this.#running.get(digest);
   }
 
-  /** The caller has just seen, in the same turn, that none runs and that the digest is not stored. */
+  /** The caller has just seen, in the same turn, that none runs and that nothing here counts as stored for the source. */
   start(source: Source, digest: Digest, wish: Wish): Fill {
     return this.#start(source, digest, { ...wish, isWanted: true, isPlain: false });
   }
@@ -110,7 +114,7 @@ export class Fills {
       ...this.reports(source, digest),
       slots: this.#slots,
       shares: this.#shares(source),
-      origin: source.upstream.label === unlisted ? source.upstream.name : undefined,
+      origin: this.#originOf(source),
       lanes: () => this.#lanes(source),
       maySpare: () => this.#spared(source) < mostSpared(source),
       source,
@@ -137,6 +141,12 @@ export class Fills {
     });
     this.#ending.add(ended);
     return fill;
+  }
+
+  /** Which registry alone may go on with what a fill leaves: it sends but the rest, and has the whole. */
+  #originOf({ upstream, repository }: Source): string | undefined {
+    const isAnybodys = this.#options.mayShare && !repository.isPrivate && upstream.label !== unlisted;
+    return isAnybodys ? undefined : upstream.name;
   }
 
   /** More of an upstream would only wait for a connection. */

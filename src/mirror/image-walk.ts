@@ -7,11 +7,12 @@ import type { Repository } from '../oci/repository.ts';
 import type { Disk } from '../store/disk.ts';
 import type { Records } from '../store/records.ts';
 import type { Fills } from './fills.ts';
-import { tryToRemember } from './links.ts';
+import { type MayUse, tryToRemember } from './links.ts';
 import type { Manifests } from './manifests.ts';
 
 export interface ImageWalkOptions {
   readonly records: Records;
+  readonly mayUse: MayUse;
   readonly disk: Pick<Disk, 'report'>;
   readonly manifests: Pick<Manifests, 'stored'>;
   readonly fills: Pick<Fills, 'find'>;
@@ -101,7 +102,7 @@ export class ImageWalk {
     this.#options.stopping.throwIfAborted();
     this.#manifestsLeft--;
     this.#bytesLeft -= record.size;
-    return this.#options.manifests.stored(digest);
+    return this.#options.manifests.stored(this.#repository, digest);
   }
 
   #absentBlob({ blobs }: ManifestChildren): Digest | undefined {
@@ -110,10 +111,11 @@ export class ImageWalk {
 
   /** Or as good as here: the last byte has come, whatever becomes of the upstream. */
   #isHere(digest: Digest): boolean {
-    const { records, fills } = this.#options;
-    if (records.blob(digest)?.proven) return true;
+    const { records, mayUse, fills } = this.#options;
+    if (records.blob(digest)?.proven && mayUse(this.#repository, digest)) return true;
     const fill = fills.find(digest);
     if (fill?.source.repository.registry !== this.#repository.registry) return false;
+    if (fill.isHiddenFrom(this.#repository)) return false;
     this.#isLasting = false;
     return fill.isWritten;
   }

@@ -10,7 +10,9 @@ import type { Records } from '../store/records.ts';
 import { UpstreamError } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
 import type { Absences } from './absences.ts';
+import { addOrigin, type MayUse, tryToRemember } from './links.ts';
 import type { Outcome } from './outcome.ts';
+import { repositoryKey } from './repository-key.ts';
 import { SingleFlight } from './single-flight.ts';
 
 export interface ManifestAnswer {
@@ -21,6 +23,7 @@ export interface ManifestAnswer {
 export interface ManifestsOptions {
   readonly store: BlobStore;
   readonly records: Records;
+  readonly mayUse: MayUse;
   readonly disk: Pick<Disk, 'report'>;
   readonly absences: Absences;
   readonly log: Log;
@@ -38,15 +41,15 @@ export class Manifests {
 
   /** By digest. `undefined` when the upstream proved that this repository has no such manifest. */
   async get(source: Source, digest: Digest, signal: AbortSignal): Promise<ManifestAnswer | undefined> {
-    const stored = await this.stored(digest);
+    const stored = await this.stored(source.repository, digest);
     if (stored && this.#options.records.link(source.repository, digest)) return { manifest: stored, outcome: 'hit' };
     if (this.#options.absences.has(source.repository, { digest })) return undefined;
     return this.ask(source, digest, stored, signal);
   }
 
   /**
-   * Asks the upstream, once for all who want the same, and stores what it gives. `stored` is here for another repository:
-   * this one's upstream has only to say that it is here too.
+   * Asks the upstream, once for all who want the same, and stores what it gives. `stored` is here, and counts as stored
+   * for this repository: its upstream has only to say that it has it too.
    */
   async ask(
     source: Source,
@@ -54,11 +57,12 @@ export class Manifests {
     stored: Manifest | undefined,
     signal: AbortSignal,
   ): Promise<ManifestAnswer | undefined> {
-    const key = `${formatRepository(source.repository)}@${digest}`;
+    const key = `${repositoryKey(source.repository)}@${digest}`;
     const { value, joined } = await this.#asking.do(key, signal, async (bound) => {
       const patience = AbortSignal.any([this.#options.stopping, bound]);
       const answer = stored ? await confirm(source, stored, patience) : await fetch(source, digest, patience);
-      if (answer) await this.store(source.repository, answer.manifest);
+      if (answer && stored) this.link(source.repository, stored);
+      else if (answer) await this.store(source.repository, answer.manifest);
       else this.#options.absences.add(source.repository, { digest });
       return answer;
     });
@@ -66,32 +70,42 @@ export class Manifests {
   }
 
   /**
-   * Links the repository to what the manifest names, and keeps the bytes if they are not here yet; what the disk does
-   * not take is answered all the same. Throws `UpstreamError` and does neither when they are not what their type says.
+   * What the repository's upstream has just sent: keeps the bytes if they are not here yet, and links the repository to
+   * what they name; what the disk does not take is answered all the same. Throws `UpstreamError` and does neither when
+   * they are not what their type says.
    */
   async store(repository: Repository, manifest: Manifest): Promise<void> {
-    const { store, records, disk, absences } = this.#options;
+    const { store, records, disk } = this.#options;
     const { digest } = manifest.descriptor;
-    const { manifests, blobs, subject } = usableChildren(repository, manifest);
-    absences.delete(repository, { digest });
-    absences.delete(repository, 'tags');
+    const children = usableChildren(repository, manifest);
+    this.#isThere(repository, digest);
     try {
       if (records.blob(digest)?.mediaType === undefined) {
         await store.put(digest, manifest.bytes);
         await this.#keep(manifest.descriptor);
       }
-      records.addLinks(repository, [manifest.descriptor, ...manifests, ...blobs]);
-      if (subject) records.addReferrer(repository, subject, digest);
+      addOrigin(records, repository, digest);
+      this.#addLinks(repository, manifest, children);
     } catch (error) {
       if (!disk.report(error)) throw error;
     }
   }
 
-  /** What rests here, whoever may have it. A file that is gone or cut short is forgotten, and so a miss. */
-  async stored(digest: Digest): Promise<Manifest | undefined> {
-    const { store, records, log } = this.#options;
+  /** What is `stored`, once the repository's upstream has said that it has it. */
+  link(repository: Repository, manifest: Manifest): void {
+    const children = usableChildren(repository, manifest);
+    this.#isThere(repository, manifest.descriptor.digest);
+    tryToRemember(this.#options.disk, () => this.#addLinks(repository, manifest, children));
+  }
+
+  /**
+   * What rests here and counts as stored for this repository. A file that is gone or cut short is forgotten, and so a
+   * miss.
+   */
+  async stored(repository: Repository, digest: Digest): Promise<Manifest | undefined> {
+    const { store, records, mayUse, log } = this.#options;
     const record = records.blob(digest);
-    if (record?.mediaType === undefined) return undefined;
+    if (record?.mediaType === undefined || !mayUse(repository, digest)) return undefined;
     const bytes = await store.readAll(digest, record.size);
     if (bytes) {
       records.touch(record.id);
@@ -100,6 +114,18 @@ export class Manifests {
     log.warn({ digest }, 'the file of a stored manifest is gone or cut short; it will be fetched again');
     records.deleteBlob(digest);
     return undefined;
+  }
+
+  #isThere(repository: Repository, digest: Digest): void {
+    const { absences } = this.#options;
+    absences.delete(repository, { digest });
+    absences.delete(repository, 'tags');
+  }
+
+  #addLinks(repository: Repository, { descriptor }: Manifest, { manifests, blobs, subject }: ManifestChildren): void {
+    const { records } = this.#options;
+    records.addLinks(repository, [descriptor, ...manifests, ...blobs]);
+    if (subject) records.addReferrer(repository, subject, descriptor.digest);
   }
 
   async #keep({ digest, size, mediaType }: Descriptor): Promise<void> {

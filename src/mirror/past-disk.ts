@@ -13,9 +13,11 @@ export interface PassingOptions {
   readonly digest: Digest;
   readonly wanted: WantedRange;
   readonly onResume: (position: number, cause: unknown) => void;
+  /** All of the blob has come from the source, and is what it is called. */
+  readonly onProven?: () => void;
 }
 
-export interface SpooledOptions extends PassingOptions {
+export interface SpooledOptions extends Omit<PassingOptions, 'onProven'> {
   /** Its reader closes it; may be called again. */
   readonly onClosed: () => void;
 }
@@ -108,7 +110,7 @@ class PassingContent implements Content {
 
   /** From `position` on. The piece with the last byte comes only when all of the blob has hashed to its digest. */
   async *#stream(position: number, signal: AbortSignal): AsyncGenerator<Piece> {
-    const { source, digest, wanted, onResume } = this.#options;
+    const { source, digest, wanted, onResume, onProven } = this.#options;
     const { size } = this;
     const hash = wanted.end === undefined || wanted.end >= size ? createHash(digestAlgorithm(digest)) : undefined;
     let start = hash ? 0 : position;
@@ -124,6 +126,7 @@ class PassingContent implements Content {
       if (hash && pieceEnd === size) {
         const found = `${digestAlgorithm(digest)}:${hash.digest('hex')}`;
         if (found !== digest) throw new DigestMismatchError(digest, found);
+        onProven?.();
       }
       if (pieceEnd > position) yield piece;
     }

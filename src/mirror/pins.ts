@@ -5,7 +5,7 @@ import type { BlobStore } from '../store/blob-store.ts';
 import type { Records } from '../store/records.ts';
 
 export interface PinsOptions {
-  readonly records: Pick<Records, 'pins' | 'pinsVersion' | 'tag' | 'blob'>;
+  readonly records: Pick<Records, 'pins' | 'pinsVersion' | 'meanings' | 'blob'>;
   readonly store: Pick<BlobStore, 'readAll'>;
 }
 
@@ -71,10 +71,7 @@ export class Pins {
     const pinned = new Set<Digest>();
     const children = new Map<Digest, ManifestChildren>();
     const next: Digest[] = [];
-    for (const { repository, reference } of records.pins()) {
-      const digest = 'digest' in reference ? reference.digest : records.tag(repository, reference.tag)?.digest;
-      if (digest) next.push(digest);
-    }
+    for (const pin of records.pins()) next.push(...records.meanings(pin));
     let looked = 0;
     for (let digest = next.pop(); digest; digest = next.pop()) {
       if (children.has(digest)) continue;

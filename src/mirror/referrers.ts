@@ -4,17 +4,19 @@ import type { Digest } from '../oci/digest.ts';
 import { maxManifestBytes } from '../oci/manifest.ts';
 import { mediaTypes } from '../oci/media-types.ts';
 import { describeReferrer, type Referrer, referrersIndex, referrersTag, withArtifactType } from '../oci/referrers.ts';
-import { formatRepository } from '../oci/repository.ts';
 import type { Records } from '../store/records.ts';
 import { isUpstreamFault } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
+import type { MayUse } from './links.ts';
 import type { Manifests } from './manifests.ts';
+import { repositoryKey } from './repository-key.ts';
 import { SingleFlight } from './single-flight.ts';
 import type { TagPolicy } from './tag-policy.ts';
 import type { Tags } from './tags.ts';
 
 export interface ReferrersOptions {
   readonly records: Records;
+  readonly mayUse: MayUse;
   readonly manifests: Pick<Manifests, 'stored'>;
   readonly tags: Pick<Tags, 'get' | 'last'>;
   readonly policy: TagPolicy;
@@ -55,16 +57,16 @@ export class Referrers {
   }
 
   async #list(source: Source, digest: Digest, signal: AbortSignal): Promise<Uint8Array> {
-    const { policy, records } = this.#options;
+    const { policy, records, mayUse } = this.#options;
     const { upstream, repository } = source;
-    const key = `${formatRepository(repository)}@${digest}`;
+    const key = `${repositoryKey(repository)}@${digest}`;
     const known = this.#known.get(key);
     // A tag that never moves may be signed tomorrow: rules for tags do not count.
     const { ttlMs, staleIfErrorMs, revalidateTimeoutMs } = policy.usual;
     const overdueMs = known && performance.now() - known.at - ttlMs * upstream.thrift;
     if (known && overdueMs !== undefined && overdueMs < 0) return known.index;
 
-    const isCached = known || (records.link(repository, digest) && records.blob(digest));
+    const isCached = known || (records.link(repository, digest) && mayUse(repository, digest));
     const patience = isCached ? AbortSignal.any([signal, AbortSignal.timeout(revalidateTimeoutMs)]) : signal;
     try {
       const { value } = await this.#asking.do(key, patience, async (bound) => {
@@ -105,7 +107,7 @@ export class Referrers {
       const { size = 0 } = records.blob(referrer) ?? {};
       if (size > left) continue;
       left -= size;
-      const manifest = await manifests.stored(referrer);
+      const manifest = await manifests.stored(source.repository, referrer);
       const described = manifest && describeReferrer(manifest);
       if (described) found.set(described.digest, described);
     }

@@ -4,7 +4,8 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import { type Manifest, manifestChildren } from '../oci/manifest.ts';
 import { isForeignType } from '../oci/media-types.ts';
-import { formatRepository, type Repository } from '../oci/repository.ts';
+import type { Repository } from '../oci/repository.ts';
+import { repositoryKey } from './repository-key.ts';
 
 /** A pull asks for its blobs within seconds of its manifest; some wait for a slow disk. */
 const rememberedMs = 10 * 60_000;
@@ -36,5 +37,5 @@ export class Siblings {
 }
 
 function keyOf(repository: Repository, digest: Digest): string {
-  return `${formatRepository(repository)}@${digest}`;
+  return `${repositoryKey(repository)}@${digest}`;
 }

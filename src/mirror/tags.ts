@@ -1,7 +1,6 @@
 // What a tag means: remembered for a while, confirmed by HEAD after that, and believed longer while nobody can be asked.
 import type { Digest } from '../oci/digest.ts';
 import type { Manifest } from '../oci/manifest.ts';
-import { formatRepository } from '../oci/repository.ts';
 import type { Disk } from '../store/disk.ts';
 import type { Records, TagRecord } from '../store/records.ts';
 import { abandonable } from '../upstream/abandonable.ts';
@@ -11,6 +10,7 @@ import type { Absences } from './absences.ts';
 import type { Completeness } from './completeness.ts';
 import { tryToRemember } from './links.ts';
 import type { ManifestAnswer, Manifests } from './manifests.ts';
+import { repositoryKey } from './repository-key.ts';
 import { Setbacks } from './setbacks.ts';
 import { SingleFlight } from './single-flight.ts';
 import type { TagPolicy } from './tag-policy.ts';
@@ -79,7 +79,7 @@ export class Tags {
     const record = records.tag(repository, tag);
     const { staleIfErrorMs } = policy.times(repository, tag);
     if (!record?.earlier || this.#overdueMs(source, tag, record) >= staleIfErrorMs) return undefined;
-    const manifest = await manifests.stored(record.earlier);
+    const manifest = await manifests.stored(repository, record.earlier);
     if (!manifest || !(await completeness.isWhole(repository, manifest))) return undefined;
     onStale(source, tag, reason);
     return { manifest, outcome: 'stale' };
@@ -135,7 +135,7 @@ export class Tags {
   async #cached(source: Source, tag: string): Promise<Cached | undefined> {
     const { records, manifests } = this.#options;
     const record = this.#believable(source, tag, records.tag(source.repository, tag));
-    const manifest = record && (await manifests.stored(record.digest));
+    const manifest = record && (await manifests.stored(source.repository, record.digest));
     return manifest && { record, answer: { manifest, outcome: 'hit' } };
   }
 
@@ -216,9 +216,9 @@ export class Tags {
       await manifests.store(source.repository, resolution.manifest);
       return { manifest: resolution.manifest, outcome: 'miss' };
     }
-    const stored = await manifests.stored(digest);
+    const stored = await manifests.stored(source.repository, digest);
     if (stored) {
-      await manifests.store(source.repository, stored);
+      manifests.link(source.repository, stored);
       return { manifest: stored, outcome: 'revalidated' };
     }
     const answer = await manifests.ask(source, digest, undefined, bound);
@@ -230,7 +230,7 @@ export class Tags {
 }
 
 function keyOf({ repository }: Source, tag: string): string {
-  return `${formatRepository(repository)}:${tag}`;
+  return `${repositoryKey(repository)}:${tag}`;
 }
 
 function ageOf({ checkedAt }: TagRecord): number {

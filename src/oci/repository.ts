@@ -3,6 +3,11 @@
 export interface Repository {
   readonly registry: string;
   readonly path: string;
+  /**
+   * Set where only some may see it: what is learned of it now is kept apart from what was learned of it while everybody
+   * could see it, so that it is not shown to everybody later.
+   */
+  readonly isPrivate?: boolean;
 }
 
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests

@@ -3,7 +3,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { prepareStatements } from './index-statements.ts';
 import { usesPerPage } from './usage.ts';
 
-export const schemaVersion = 3;
+export const schemaVersion = 4;
 
 /** `Stil` in the header of the file, since version 2. */
 const applicationId = 0x5374696c;
@@ -53,6 +53,34 @@ CREATE TABLE subjects (
 CREATE INDEX subjects_of_digest ON subjects (digest);
 `;
 
+/**
+ * A repository is two rows: what everybody may see of it, and what only some may. From which registries the bytes of what
+ * rests here came. Whether a repository was found public.
+ */
+const addedByVersion4 = `
+ALTER TABLE repositories RENAME TO repositories_3;
+CREATE TABLE repositories (
+  id INTEGER PRIMARY KEY, registry TEXT NOT NULL, path TEXT NOT NULL, private INTEGER NOT NULL,
+  UNIQUE (registry, path, private)
+);
+INSERT INTO repositories (id, registry, path, private) SELECT id, registry, path, 0 FROM repositories_3;
+DROP TABLE repositories_3;
+CREATE INDEX repositories_by_name ON repositories (registry || '/' || path);
+CREATE TABLE origins (
+  digest TEXT NOT NULL, registry TEXT NOT NULL, private INTEGER NOT NULL, PRIMARY KEY (digest, registry)
+) WITHOUT ROWID;
+INSERT OR IGNORE INTO origins (digest, registry, private)
+  SELECT digest, registry, 0 FROM blobs CROSS JOIN links USING (digest) CROSS JOIN repositories AS r ON r.id = repository
+  ORDER BY digest;
+CREATE TABLE verdicts (
+  id INTEGER PRIMARY KEY, registry TEXT NOT NULL, path TEXT NOT NULL, public INTEGER NOT NULL,
+  checked_at INTEGER NOT NULL, UNIQUE (registry, path)
+);
+ALTER TABLE totals ADD COLUMN verdicts INTEGER NOT NULL DEFAULT 0;
+CREATE TRIGGER verdicts_added AFTER INSERT ON verdicts BEGIN UPDATE totals SET verdicts = verdicts + 1; END;
+CREATE TRIGGER verdicts_gone AFTER DELETE ON verdicts BEGIN UPDATE totals SET verdicts = verdicts - 1; END;
+`;
+
 const indexesOnDigests = `
 CREATE INDEX links_of_digest ON links (digest);
 CREATE INDEX tags_of_digest ON tags (digest);
@@ -62,6 +90,12 @@ const allOfVersion2 = `
 SELECT blobs.id, blobs.media_type, blobs.proven, totals.bytes, usage.times, pins.reference, meta.value, links.size,
   tags.checked_at, repositories.path
 FROM blobs, totals, usage, pins, meta, links, tags, repositories
+`;
+
+const allOfVersion3 = `
+SELECT blobs.id, blobs.media_type, blobs.proven, totals.bytes, usage.times, pins.reference, meta.value, links.size,
+  tags.checked_at, tags.earlier, subjects.subject, repositories.path
+FROM blobs, totals, usage, pins, meta, links, tags, subjects, repositories
 `;
 
 export function versionOf(database: DatabaseSync): number {
@@ -79,6 +113,7 @@ export function hasOurTables(database: DatabaseSync, version: number): boolean {
   try {
     if (version === 1) database.prepare('SELECT digest, size, media_type, stored_at FROM blobs');
     if (version === 2) database.prepare(allOfVersion2);
+    if (version === 3) database.prepare(allOfVersion3);
     if (version === schemaVersion) prepareStatements(database);
   } catch (error) {
     if ((error as { errcode?: number }).errcode === sqlError) return false;
@@ -97,7 +132,8 @@ export function prepareSchema(database: DatabaseSync, version: number): void {
   database.exec('BEGIN IMMEDIATE');
   if (version === 0) database.exec(schemaOfVersion1 + indexesOnDigests + schema);
   if (version === 1) carryOver(database);
-  database.exec(addedByVersion3);
+  if (version < 3) database.exec(addedByVersion3);
+  database.exec(addedByVersion4);
   database.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${schemaVersion}; COMMIT`);
 }
 

@@ -4,10 +4,11 @@ import type { Digest } from '../oci/digest.ts';
 import { IndexConnection } from './index-connection.ts';
 import { salvagePins } from './index-file.ts';
 import type { Use } from './least-recent.ts';
-import { RepositoryRecords } from './repository-records.ts';
 import { UsagePages } from './usage-pages.ts';
+import { VerdictRecords } from './verdict-records.ts';
 
 export type { Pin, TagRecord } from './repository-records.ts';
+export type { Verdict } from './verdict-records.ts';
 
 export interface BlobRecord {
   /** For `touch`. Another blob may have it once this one is deleted. */
@@ -36,8 +37,7 @@ export interface RecordsOptions {
 }
 
 /** Every call is bounded and synchronous, so that a check and the act on it can share one turn. */
-export class Records extends RepositoryRecords {
-  readonly #index: IndexConnection;
+export class Records extends VerdictRecords {
   readonly #usage: UsagePages;
   #renewed = Promise.withResolvers<void>();
   #losses = 0;
@@ -46,7 +46,6 @@ export class Records extends RepositoryRecords {
   constructor(path: string, { onDamaged, onFault }: RecordsOptions = {}) {
     const index = new IndexConnection(path);
     super(index);
-    this.#index = index;
     this.#usage = new UsagePages(index, onFault);
     const load = () => {
       this.#usage.load();
@@ -67,7 +66,7 @@ export class Records extends RepositoryRecords {
 
   /** Whether it began empty: nothing was there, or nothing that could be read. */
   get isFresh(): boolean {
-    return this.#index.isFresh;
+    return this.index.isFresh;
   }
 
   /** Resolves the next time that a damaged index is replaced by a new one: nothing on the disk has a record then. */
@@ -86,11 +85,11 @@ export class Records extends RepositoryRecords {
   }
 
   get totals(): { bytes: number; blobs: number } {
-    return this.#index.act(() => ({ ...(this.sql.totals.get() as { bytes: number; blobs: number }) }));
+    return this.index.act(() => ({ ...(this.sql.totals.get() as { bytes: number; blobs: number }) }));
   }
 
   blob(digest: Digest): BlobRecord | undefined {
-    const row = this.#index.act(() => this.sql.blob.get(digest));
+    const row = this.index.act(() => this.sql.blob.get(digest));
     if (!row) return undefined;
     const { digest: _, ...record } = storedBlob(row);
     return record;
@@ -119,7 +118,7 @@ export class Records extends RepositoryRecords {
     this.batch(() => this.sql.prove.run(digest));
   }
 
-  /** And which repositories have it, the tags that mean it, and what it refers to. */
+  /** And which repositories have it, the tags that mean it, what it refers to, and where it came from. */
   deleteBlob(digest: Digest): void {
     this.batch(() => {
       const gone = this.sql.deleteBlob.get(digest) as { id: number } | undefined;
@@ -127,6 +126,7 @@ export class Records extends RepositoryRecords {
       this.sql.deleteLinks.run(digest);
       this.sql.deleteTags.run(digest);
       this.sql.deleteSubjects.run(digest);
+      this.sql.deleteOrigins.run(digest);
       this.#losses++;
       this.#usage.forget(gone.id);
     });
@@ -134,11 +134,11 @@ export class Records extends RepositoryRecords {
 
   /** In digest order, after `last`, which need not be whole: `sha256:ab` is before all that begin with it. */
   blobsAfter(last: string, limit: number): StoredBlob[] {
-    return this.#index.act(() => this.sql.blobsAfter.all(last, limit)).map(storedBlob);
+    return this.index.act(() => this.sql.blobsAfter.all(last, limit)).map(storedBlob);
   }
 
   unprovenAfter(last: string, limit: number): StoredBlob[] {
-    return this.#index.act(() => this.sql.unprovenAfter.all(last, limit)).map(storedBlob);
+    return this.index.act(() => this.sql.unprovenAfter.all(last, limit)).map(storedBlob);
   }
 
   /** Last used now. Reaches the disk within seconds. */
@@ -148,7 +148,7 @@ export class Records extends RepositoryRecords {
 
   /** Least recently used first, after `after`, at most `limit`. */
   oldest(limit: number, after?: Use): UsedBlob[] {
-    return this.#index.act(() => {
+    return this.index.act(() => {
       const found: UsedBlob[] = [];
       for (let at = after; found.length < limit; ) {
         const uses = this.#usage.oldest(limit - found.length, at);
@@ -166,7 +166,7 @@ export class Records extends RepositoryRecords {
 
   /** Small values that a background job keeps over a restart. */
   meta(key: string): string | undefined {
-    return this.#index.act(() => this.sql.meta.get(key) as { value: string } | undefined)?.value;
+    return this.index.act(() => this.sql.meta.get(key) as { value: string } | undefined)?.value;
   }
 
   putMeta(key: string, value: string): void {
@@ -175,7 +175,7 @@ export class Records extends RepositoryRecords {
 
   /** Many calls as one: all or none, and much faster. `work` may run twice, on a damaged index or a full disk. */
   batch<T>(work: () => T): T {
-    return this.#index.batch(work);
+    return this.index.batch(work);
   }
 
   /** Writes every last use. */
@@ -186,7 +186,7 @@ export class Records extends RepositoryRecords {
   /** Writes every last use first. */
   close(): void {
     this.#usage.close();
-    this.#index.close();
+    this.index.close();
   }
 
   /** With its last use in the same transaction: a blob without one could never be evicted. */

@@ -6,7 +6,7 @@ import type { Circuit } from './circuit.ts';
 import { refusedCredentials } from './credentials/login.ts';
 import { Health, type Thing } from './health.ts';
 import { holding, Places, queueOf } from './places.ts';
-import type { QuestionKind } from './rate-limit.ts';
+import type { Limits, QuestionKind } from './rate-limit.ts';
 import type { Session, Sessions } from './sessions.ts';
 import type { Transport, UpstreamRequest, UpstreamResponse } from './transport.ts';
 import { type EndpointStatus, UpstreamError } from './upstream.ts';
@@ -31,6 +31,8 @@ export interface Question {
   /** What is asked for in it, such as `manifests/latest`. */
   readonly target: string;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Asked without a login, though there are some: what everybody is shown. */
+  readonly isAnonymous?: boolean;
 }
 
 /** Makes an answer of a response. Throws `UpstreamError` for one that is none. */
@@ -94,6 +96,8 @@ export class Endpoint {
   /** `read` may answer `undefined`: there is no such thing. Throws `UpstreamError`, or the reason of who left. */
   async ask<T>(question: Question, attempt: Attempt, read: Reader<T>): Promise<T> {
     const { sessions } = this.#options;
+    // What nobody is told says nothing of what the logins are: neither refusals nor answers count for them.
+    if (question.isAnonymous) return this.#askAs(sessions.anonymous, question, attempt, read);
     let problem: unknown;
     for (const session of sessions.inTurn(questionKind(question))) {
       try {
@@ -113,7 +117,7 @@ export class Endpoint {
         problem = error;
       }
     }
-    throw problem ?? this.#limited(questionKind(question));
+    throw problem ?? this.#limited(questionKind(question), sessions);
   }
 
   status(): EndpointStatus[] {
@@ -155,7 +159,7 @@ export class Endpoint {
     if (!turn || !permit) {
       turn?.released();
       leave();
-      throw turn ? this.#away(question) : this.#limited(questionKind(question));
+      throw turn ? this.#away(question) : this.#limited(questionKind(question), session.limits);
     }
     const { isRushed } = attempt;
     try {
@@ -210,10 +214,10 @@ export class Endpoint {
     });
   }
 
-  #limited(kind: QuestionKind): UpstreamError {
+  #limited(kind: QuestionKind, by: Pick<Limits, 'retryInMs'>): UpstreamError {
     const what = kind === 'pull' ? 'pull limit' : 'rate limit';
     return new UpstreamError('limited', `upstream ${this.name} is not asked: its ${what} is used up for now`, {
-      retryAfterMs: this.#options.sessions.retryInMs(kind) ?? 0,
+      retryAfterMs: by.retryInMs(kind) ?? 0,
     });
   }
 

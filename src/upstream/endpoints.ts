@@ -84,6 +84,17 @@ export class Endpoints implements Upstream {
     return this.#ask(signal, this.#clients, (client, attempt) => client.fetchReferrers(path, digest, attempt));
   }
 
+  async isPublic(path: string, signal: AbortSignal): Promise<boolean> {
+    try {
+      // A mirror in front may show what the registry does not.
+      const found = await this.#ask(signal, [this.#registry], (client, attempt) => client.isPublic(path, attempt));
+      return found ?? false;
+    } catch (error) {
+      if (error instanceof UpstreamError && isRefusal(error)) return false;
+      throw error;
+    }
+  }
+
   mayAsk(kind: 'manifest' | 'blob'): boolean {
     const question = kind === 'manifest' ? 'pull' : 'other';
     return this.#clients.some(({ endpoint }) => endpoint.mayAsk(question));

@@ -25,6 +25,7 @@ export function offlineUpstream({ name, label = name, why = 'the mirror is offli
     proveBlob: refuse,
     listTags: refuse,
     fetchReferrers: refuse,
+    isPublic: refuse,
     mayAsk: () => false,
     distrust: () => {},
     status: () => ({ name, endpoints: [] }),

@@ -109,6 +109,8 @@ function openEndpoint(
   };
   const address = addressOf(url);
   const tokenCircuit = circuitOf(`token server of ${address}`);
+  // Who has no login may be limited sooner: that must not keep tokens from those who have one.
+  const anonymousTokenCircuit = logins.length === 0 ? tokenCircuit : new Circuit();
   const session = (login: Login) => ({
     authenticator: new Authenticator({
       name,
@@ -116,7 +118,7 @@ function openEndpoint(
       login,
       realms,
       transport,
-      circuit: tokenCircuit,
+      circuit: login === anonymous ? anonymousTokenCircuit : tokenCircuit,
       // Before who asked runs out of patience, so that it is the token server that is blamed.
       timeoutMs: Math.ceil(answerTimeoutMs * 0.9),
       onRefused: (problem) => log.warn({ upstream: name, credential: login.id, problem }, 'a login rests'),

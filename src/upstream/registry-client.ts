@@ -8,7 +8,7 @@ import type { Attempt } from './attempt.ts';
 import type { Endpoint, Question, Reader } from './endpoint.ts';
 import { foreignText } from './foreign-text.ts';
 import { statusError } from './status-error.ts';
-import { parseTags, TagPages } from './tag-pages.ts';
+import { isTagList, parseTags, TagPages } from './tag-pages.ts';
 import type { UpstreamResponse } from './transport.ts';
 import {
   type BlobTransfer,
@@ -148,6 +148,17 @@ export class RegistryClient {
         throw this.#lie(`referrers of ${digest} in ${path} that are no index`, cause);
       }
       return bytes;
+    });
+  }
+
+  /** `undefined`: there is no such repository for somebody without a login. */
+  isPublic(path: string, attempt: Attempt): Promise<true | undefined> {
+    const question = { kind: 'tags', path, target: 'tags/list?n=1', isAnonymous: true } as const;
+    return this.#ask(question, attempt, async (response) => {
+      if (!(await this.#found(question, response))) return undefined;
+      // A page to log in at comes with a 200 as well.
+      if (!isTagList(await response.bytes(maxListBytes))) throw this.#lie(`a list of the tags of ${path} that is none`);
+      return true;
     });
   }
 

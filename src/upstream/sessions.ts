@@ -13,12 +13,13 @@ const mostThrift = 12;
 
 export class Sessions {
   readonly #known: readonly Session[];
-  readonly #anonymous: Session;
+  /** Nobody: it never has anything to show. */
+  readonly anonymous: Session;
 
   /** `known`: those with credentials; there may be none. */
   constructor(known: readonly Session[], anonymous: Session) {
     this.#known = known;
-    this.#anonymous = anonymous;
+    this.anonymous = anonymous;
   }
 
   /** Those that may ask, each once: first who has most left. It looks anew each time, so that refusals count at once. */
@@ -34,7 +35,7 @@ export class Sessions {
 
   /** Nobody, in place of logins that are refused: what it is not given may be there all the same. */
   isStandIn(session: Session): boolean {
-    return session === this.#anonymous && this.#known.length > 0;
+    return session === this.anonymous && this.#known.length > 0;
   }
 
   /** It has credentials to show. */
@@ -65,7 +66,7 @@ export class Sessions {
 
   /** The host that the registry sends us to for tokens, where it named one. */
   get tokenServer(): string | undefined {
-    return [...this.#known, this.#anonymous].map(({ authenticator }) => authenticator.tokenServer).find(Boolean);
+    return [...this.#known, this.anonymous].map(({ authenticator }) => authenticator.tokenServer).find(Boolean);
   }
 
   /** Why the first of those that were refused was. */
@@ -74,7 +75,7 @@ export class Sessions {
   }
 
   status(): LimitStatus[] {
-    return (this.#known.length > 0 ? this.#known : [this.#anonymous]).map(({ authenticator, limits }) => {
+    return (this.#known.length > 0 ? this.#known : [this.anonymous]).map(({ authenticator, limits }) => {
       const { retryInMs, ...status } = limits.status();
       const { problem } = authenticator;
       const waits = [retryInMs, authenticator.retryInMs].filter((wait) => wait !== undefined);
@@ -85,7 +86,7 @@ export class Sessions {
   /** Public images go on without a login. */
   get #willing(): readonly Session[] {
     const accepted = this.#known.filter(({ authenticator }) => !authenticator.isRefused);
-    return accepted.length > 0 ? accepted : [this.#anonymous];
+    return accepted.length > 0 ? accepted : [this.anonymous];
   }
 }
 

@@ -66,6 +66,16 @@ function nextTarget(link: string): string | undefined {
   return undefined;
 }
 
+/** Whether it says of itself that it is one: a repository without tags has `null` there, in places. */
+export function isTagList(bytes: Uint8Array): boolean {
+  try {
+    const { tags } = JSON.parse(Buffer.from(bytes).toString()) as { tags?: unknown };
+    return tags === null || Array.isArray(tags);
+  } catch {
+    return false;
+  }
+}
+
 /** Those that can be asked for: the others are no tags, and what a client would be linked on with. */
 export function parseTags(bytes: Uint8Array): string[] | undefined {
   try {

@@ -141,6 +141,11 @@ export interface Upstream {
   listTags(path: string, page: TagQuery, signal: AbortSignal): Promise<TagPage | undefined>;
   /** The raw image index, of every type; `undefined` also where the upstream has no referrers API. */
   fetchReferrers(path: string, digest: Digest, signal: AbortSignal): Promise<Uint8Array | undefined>;
+  /**
+   * Whether the registry itself shows this repository to somebody without a login, asked as such. `false` is its answer
+   * too for what is not there, which registries do not tell apart.
+   */
+  isPublic(path: string, signal: AbortSignal): Promise<boolean>;
   /** `false` while such a question would be refused without being asked: offline, every circuit open, or limited. */
   mayAsk(kind: 'manifest' | 'blob'): boolean;
   /** When it last answered anything that was no failure, as `performance.now()` tells it. */

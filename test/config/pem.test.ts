@@ -75,7 +75,6 @@ describe('a key pair', () => {
     expect(error.cause).toBeInstanceOf(Error);
   });
 
-  // Known gap: createSecureContext passes over an empty text. Turn into `test.each` once src/config/pem.ts refuses it.
   test.each([
     ['certificate', 'empty', 'ours.key'],
     ['key', 'ours.crt', 'empty'],
@@ -93,6 +92,29 @@ describe('a key pair', () => {
       expectOneLine(error, `listen.tls.${key} cannot be read: ${file(missing)}: ENOENT`, 'name a PEM file');
     },
   );
+
+  const readWith = (clientCaFile: string | undefined) =>
+    readKeyPair({ certFile: file('ours.crt'), keyFile: file('ours.key'), clientCaFile });
+
+  test('comes with the authorities of its clients', async () => {
+    expect(await readWith(file('bundle.crt'))).toEqual({
+      ...(await read('ours.crt', 'ours.key')),
+      clientCa: await readFile(file('bundle.crt'), 'utf8'),
+    });
+    expect(await readWith(undefined)).not.toHaveProperty('clientCa');
+  });
+
+  test.each(['junk', 'torn.crt', 'half.crt', 'ours.key', 'empty'])(
+    'with %s for the authorities of its clients is refused by that key',
+    async (name) => {
+      expectOneLine(await configError(readWith(file(name))), `listen.tls.clientCaFile cannot be used: ${file(name)}: `);
+    },
+  );
+
+  test('whose authorities of clients are missing is refused with the reason', async () => {
+    const error = await configError(readWith(file('nowhere.crt')));
+    expectOneLine(error, `listen.tls.clientCaFile cannot be read: ${file('nowhere.crt')}: ENOENT`);
+  });
 
   test('whose file is a directory is refused with the reason', async () => {
     const error = await configError(readKeyPair({ certFile: dir.path, keyFile: file('ours.key') }));

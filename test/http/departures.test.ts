@@ -2,11 +2,8 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { registryApi } from '../../src/http/registry-api.ts';
-import { startServer } from '../../src/http/server.ts';
-import { digestFor, filled, type StartedMirror, spoolFiles, startMirror } from '../mirror/start-mirror.ts';
+import { digestFor, filled, type StartedMirror, spoolFiles } from '../mirror/start-mirror.ts';
 import { manifestOf, mediaTypes } from '../support/fake-image.ts';
-import { startFakeUpstream } from '../support/fake-upstream.ts';
 import { Gate } from '../support/gate.ts';
 import { openFiles } from '../support/open-files.ts';
 import type { ServedContent } from '../support/served-content.ts';
@@ -145,16 +142,7 @@ test('a client that stalls in a blob is let go, one that waits for a slow upstre
 
 /** A registry that lets go of a connection on which nothing moves for 300 ms. */
 async function impatient() {
-  await using opened = new AsyncDisposableStack();
-  const upstream = opened.use(await startFakeUpstream());
-  const mirror = opened.use(await startMirror({ upstreams: { 'docker.io': upstream } }));
-  const server = await startServer(registryApi(mirror), {
-    host: '127.0.0.1',
-    port: 0,
-    idleMs: 300,
-    maxConnections: 100,
-  });
-  opened.defer(() => server.stop(0));
-  const all = opened.move();
-  return { upstream, mirror, server, [Symbol.asyncDispose]: () => all.disposeAsync() };
+  const { upstream, registry, ...rest } = await scene({ idleMs: 300 });
+  const { mirror, server } = registry;
+  return { upstream, mirror, server, [Symbol.asyncDispose]: rest[Symbol.asyncDispose] };
 }

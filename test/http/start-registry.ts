@@ -1,8 +1,10 @@
 // A listening registry over a mirror and fake upstreams, and a client that sends exactly what it is told.
 import { type IncomingHttpHeaders, request } from 'node:http';
 import { connect } from 'node:net';
+import type { Exposure } from '../../src/access/access.ts';
 import { registryApi } from '../../src/http/registry-api.ts';
 import { type RunningServer, startServer } from '../../src/http/server.ts';
+import { type AccessSettings, openAccess } from '../../src/open-access.ts';
 import { type StartedMirror, type StartMirrorOptions, startMirror } from '../mirror/start-mirror.ts';
 import { type FakeUpstream, type FakeUpstreamOptions, startFakeUpstream } from '../support/fake-upstream.ts';
 
@@ -26,13 +28,27 @@ export interface StartedRegistry extends AsyncDisposable {
   ask(path: string, asking?: Asking): Promise<Answer>;
 }
 
-export async function startRegistry(options: StartMirrorOptions): Promise<StartedRegistry> {
+export interface StartRegistryOptions extends StartMirrorOptions {
+  /** Everybody may pull everything, unless it says something else. */
+  readonly access?: Partial<AccessSettings>;
+  /** By the name of the upstream; nothing that others may not see, if not given. */
+  readonly exposures?: Readonly<Record<string, Exposure>>;
+  readonly mostInFlight?: number;
+  readonly idleMs?: number;
+}
+
+export async function startRegistry(options: StartRegistryOptions): Promise<StartedRegistry> {
   await using opened = new AsyncDisposableStack();
   const mirror = opened.use(await startMirror(options));
-  const server = await startServer(registryApi(mirror), {
+  const { access, proxies } = opened.use(
+    await openAccess({ ...openToAll, ...options.access }, { ...mirror, watch: () => ({ [Symbol.dispose]: () => {} }) }),
+  );
+  const exposureOf = (name: string) => options.exposures?.[name] ?? 'nothing';
+  const { mostInFlight = 1000, idleMs = 120_000 } = options;
+  const server = await startServer(registryApi({ ...mirror, access, proxies, exposureOf, mostInFlight }), {
     host: '127.0.0.1',
     port: 0,
-    idleMs: 120_000,
+    idleMs,
     maxConnections: 1000,
   });
   opened.defer(() => server.stop(0));
@@ -46,6 +62,8 @@ export async function startRegistry(options: StartMirrorOptions): Promise<Starte
   };
 }
 
+const openToAll: AccessSettings = { anonymous: 'pull', rules: [], trustedProxies: [] };
+
 export interface Scene extends AsyncDisposable {
   readonly upstream: FakeUpstream;
   readonly registry: StartedRegistry;
@@ -54,7 +72,7 @@ export interface Scene extends AsyncDisposable {
 
 /** One upstream, known as docker.io, and a registry that mirrors it. */
 export async function scene(
-  options: Partial<StartMirrorOptions> = {},
+  options: Partial<StartRegistryOptions> = {},
   upstreamOptions: FakeUpstreamOptions = {},
 ): Promise<Scene> {
   const upstream = await startFakeUpstream(upstreamOptions);

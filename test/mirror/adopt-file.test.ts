@@ -2,11 +2,12 @@
 import { rm, truncate, writeFile } from 'node:fs/promises';
 import { describe, expect, test, vi } from 'vitest';
 import { Spool } from '../../src/store/spool.ts';
+import { unlisted } from '../../src/upstream/upstream.ts';
 import { Gate } from '../support/gate.ts';
 import { lyingFiles } from '../support/stored-files.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { type FillScene, name, type SceneOptions, scene, size } from './fill-scene.ts';
-import { digestFor, filled, patient, readAll, readUntilCut, startMirror } from './start-mirror.ts';
+import { altered, digestFor, filled, patient, readAll, readUntilCut, startMirror } from './start-mirror.ts';
 
 /** A file that a rebuilt index has found: its record is unproven, and no repository is linked to it. */
 async function found(options: SceneOptions = {}): Promise<FillScene & { readonly path: string }> {
@@ -174,6 +175,55 @@ describe('a file without any record', () => {
     const answer = await at.mirror.mirror.openBlob(at.mirror.source(other), digestFor(at.blob), patient);
     expect(answer && (await readAll(answer.content)).length).toBe(size);
     expect(at.upstream.bytesSent('blob')).toBe(1);
+  });
+});
+
+describe('a file that nobody vouches for', () => {
+  test('is replaced by what a registry sends that anybody can set up', async () => {
+    await using at = await found({ wrap: (upstream) => altered(upstream, { label: unlisted }) });
+    link(at);
+    await expectWhole(at);
+    expect(at.upstream.bytesSent('blob')).toBe(size);
+  });
+
+  test('costs one byte, whatever a manifest names, where not all may pull everything', async () => {
+    await using at = await found({ mayShare: false });
+    link(at);
+    await expectWhole(at);
+    expect(at.upstream.requests.map(({ headers }) => headers.range)).toEqual(['bytes=0-0']);
+  });
+
+  test('is replaced where another registry is known to have given it', async () => {
+    await using at = await found({ mayShare: false });
+    at.mirror.records.addOrigin(digestFor(at.blob), { registry: 'ghcr.io', path: 'acme/app' });
+    await expectWhole(at);
+    expect(at.upstream.bytesSent('blob')).toBe(size);
+  });
+
+  test('costs one byte, too, when it was hashed before anybody asked for it', async () => {
+    await using at = await found({ mayShare: false });
+    at.mirror.records.prove(digestFor(at.blob));
+    expect(await expectWhole(at)).toBe('hit');
+    expect(await expectWhole(at)).toBe('hit');
+    expect(at.upstream.requests.map(({ headers }) => headers.range)).toEqual(['bytes=0-0']);
+  });
+
+  test('and was hashed is still replaced by what a registry sends that anybody can set up', async () => {
+    await using at = await found({ wrap: (upstream) => altered(upstream, { label: unlisted }) });
+    at.mirror.records.prove(digestFor(at.blob));
+    await expectWhole(at);
+    expect(at.upstream.bytesSent('blob')).toBe(size);
+  });
+
+  test('is from then on what its registry gave, to those who asked', async () => {
+    await using at = await found();
+    const some = at.mirror.source(name, { isPrivate: true });
+    const answer = await at.mirror.mirror.openBlob(some, digestFor(at.blob), patient);
+    expect(answer && (await readAll(answer.content)).length).toBe(size);
+    await filled(at.mirror, digestFor(at.blob));
+    const isFrom = (isPrivate: boolean) =>
+      at.mirror.records.isFrom({ ...some.repository, isPrivate }, digestFor(at.blob));
+    expect([isFrom(true), isFrom(false)]).toEqual([true, false]);
   });
 });
 

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { Pins } from '../../src/mirror/pins.ts';
 import { type Digest, digestOf } from '../../src/oci/digest.ts';
 import { mediaTypes } from '../../src/oci/media-types.ts';
+import type { Repository } from '../../src/oci/repository.ts';
 import { Records } from '../../src/store/records.ts';
 
 const redis = { registry: 'docker.io', path: 'library/redis' };
@@ -53,7 +54,7 @@ class Shelf {
     this.files.delete(digest);
   }
 
-  tag(tag: string, digest: Digest, repository = redis): void {
+  tag(tag: string, digest: Digest, repository: Repository = redis): void {
     this.records.putTag(repository, tag, { digest, checkedAt: 1 });
   }
 
@@ -82,6 +83,15 @@ describe('a pin', () => {
     expect(await shelf.pinned(other, blobOf('other layer'))).toEqual([false, false]);
     shelf.records.unpin(redis, '7');
     expect(await shelf.pinned(image, blobOf('config'), blobOf('layer'))).toEqual([false, false, false]);
+  });
+
+  test('of a tag holds what it means to all, and to those who may see more', async () => {
+    const shelf = new Shelf();
+    const [toAll, toSome] = [shelf.image('layer for all'), shelf.image('layer for some')];
+    shelf.tag('7', toAll);
+    shelf.tag('7', toSome, { ...redis, isPrivate: true });
+    shelf.records.pin(redis, '7');
+    expect(await shelf.pinned(blobOf('layer for all'), blobOf('layer for some'))).toEqual([true, true]);
   });
 
   test('of a digest holds it before and after it is here', async () => {

@@ -26,6 +26,8 @@ export interface StartMirrorOptions extends Partial<TagPolicyOptions> {
   readonly minFree?: number;
   /** Off, unless asked for: a test counts the fills it started. */
   readonly siblings?: boolean;
+  /** As where all may pull everything, unless a test says otherwise. */
+  readonly mayShare?: boolean;
   readonly parallel?: number;
   /** To each upstream; a quarter of them is kept for questions. */
   readonly connections?: number;
@@ -42,8 +44,8 @@ export interface StartedMirror extends Cache {
   readonly log: Log;
   readonly logLines: LogLine[];
   readonly dir: string;
-  /** `name` as a client writes it, with or without a registry. */
-  source(name: string): Source;
+  /** `name` as a client writes it, with or without a registry. `isPrivate`: only some may see it. */
+  source(name: string, seen?: { readonly isPrivate: boolean }): Source;
   /** Ends the fills and closes everything but the directory; idempotent. */
   stop(): Promise<void>;
 }
@@ -83,6 +85,7 @@ export async function startMirror(options: StartMirrorOptions): Promise<StartedM
     minFree: { bytes: options.minFree ?? 0 },
     maxFills: options.maxFills ?? 64,
     siblings: options.siblings ?? false,
+    mayShare: options.mayShare ?? true,
     metrics,
     log,
     tags: { ...usualTimes, ...options },
@@ -98,7 +101,10 @@ export async function startMirror(options: StartMirrorOptions): Promise<StartedM
     log,
     logLines,
     dir,
-    source: (name) => upstreams.route(name, { ns: undefined, prefix: undefined }),
+    source: (name, seen) => {
+      const { upstream, repository } = upstreams.route(name, { ns: undefined, prefix: undefined });
+      return { upstream, repository: seen?.isPrivate ? { ...repository, isPrivate: true } : repository };
+    },
     stop: () => parts.disposeAsync(),
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };

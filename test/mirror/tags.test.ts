@@ -248,9 +248,9 @@ describe('many who ask for one tag at once', () => {
     at.age(2 * hour);
     const reading = new Gate();
     const stored = at.mirror.manifests.stored.bind(at.mirror.manifests);
-    vi.spyOn(at.mirror.manifests, 'stored').mockImplementationOnce(async (digest) => {
+    vi.spyOn(at.mirror.manifests, 'stored').mockImplementationOnce(async (...asked) => {
       await reading.pass();
-      return stored(digest);
+      return stored(...asked);
     });
     const slow = at.pull();
     await reading.reached;

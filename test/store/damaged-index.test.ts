@@ -227,6 +227,7 @@ describe('damage that shows later', () => {
     ['a look at a blob', (records) => expect(records.blob(digestNumber(20_000))).toBeUndefined()],
     ['a blob that is stored', (records) => records.putBlob(digestNumber(50_000), 1)],
     ['a blob that is deleted', (records) => records.deleteBlob(digestNumber(20_000))],
+    ['an origin that is told', (records) => records.addOrigin(digestNumber(20_000), redis)],
     ['a look at the oldest', (records) => expect(records.oldest(40_000)).toEqual([])],
     ['a walk through the blobs', (records) => expect(records.blobsAfter('', 40_000)).toEqual([])],
   ])('at %s begins another index at once', async (_what, use) => {
@@ -288,6 +289,10 @@ test('whatever bytes are overwritten, the index opens and works', async () => {
         records.putBlob(digest, number);
         records.addLinks(redis, [{ digest, size: number, mediaType: 'm' }]);
         records.putTag(redis, 'latest', { digest, checkedAt: 1 });
+        records.putTag({ ...redis, isPrivate: true }, 'latest', { digest, checkedAt: 1 });
+        records.addOrigin(digest, redis);
+        records.putVerdict(redis, true, number);
+        expect([records.isFrom(redis, digest), records.verdict(redis)?.checkedAt]).toEqual([true, number]);
       }
       expect(records.blob(digestNumber(7))?.size).toBe(7);
       records.oldest(1000);

@@ -261,11 +261,11 @@ describe('an index on disk', () => {
     const path = join(dir.path, 'index.db');
     new Records(path).close();
     const newer = new DatabaseSync(path);
-    newer.exec('PRAGMA user_version = 4');
+    newer.exec('PRAGMA user_version = 5');
     newer.close();
     for (let attempt = 0; attempt < 2; attempt++)
       expect(() => new Records(path)).toThrow(
-        `the index was written by a newer Stillwater: ${path}: schema 4, this program knows 3`,
+        `the index was written by a newer Stillwater: ${path}: schema 5, this program knows 4`,
       );
   });
 });

@@ -14,6 +14,8 @@ export type DockerdOptions = {
   readonly storageDriver?: 'vfs' | 'overlay2';
   /** A login to Docker Hub in the client's configuration. */
   readonly hubLogin?: { readonly username: string; readonly password: string };
+  /** An address besides loopback that is in reach. */
+  readonly reachable?: string;
 };
 
 export class Dockerd implements AsyncDisposable {
@@ -27,7 +29,7 @@ export class Dockerd implements AsyncDisposable {
     this.#process = started;
   }
 
-  static async start({ mirrors, hubLogin, storageDriver = 'vfs' }: DockerdOptions): Promise<Dockerd> {
+  static async start({ mirrors, hubLogin, storageDriver = 'vfs', reachable = '' }: DockerdOptions): Promise<Dockerd> {
     const dir = await tempDir('dockerd');
     await writeClientConfig(dir.path, hubLogin);
     // Its own containerd: on a machine where the system's runs, dockerd would leave images in that one.
@@ -35,7 +37,7 @@ export class Dockerd implements AsyncDisposable {
     const args = [...flags(dir.path, containerd.address, mirrors), '--storage-driver', storageDriver];
     const started = new StartedProcess('dockerd', 'dockerd', args, {
       // Hub itself is out of reach, so that its answer can never stand in for the mirror's.
-      env: { HTTPS_PROXY: 'http://127.0.0.1:9', HTTP_PROXY: '', NO_PROXY: '127.0.0.1,localhost' },
+      env: { HTTPS_PROXY: 'http://127.0.0.1:9', HTTP_PROXY: '', NO_PROXY: `127.0.0.1,localhost,${reachable}` },
     });
     const dockerd = new Dockerd(dir, containerd, started);
     await started.ready(() => dockerd.docker('version'), 60_000);

@@ -7,9 +7,16 @@ export class FakeRepository {
   readonly blobs = new Map<string, ServedContent>();
   readonly manifests = new Map<string, FakeManifest>();
   readonly tags = new Map<string, string>();
+  /** The users who see it; `undefined`: everybody does. It may change at any time. */
+  readers: readonly string[] | undefined;
 
   constructor(name: string) {
     this.name = name;
+  }
+
+  /** `undefined` is somebody without a login. */
+  isShownTo(user: string | undefined): boolean {
+    return this.readers === undefined || (user !== undefined && this.readers.includes(user));
   }
 
   addManifest(manifest: FakeManifest, tag?: string): void {

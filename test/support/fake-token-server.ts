@@ -14,33 +14,45 @@ export type TokenOptions = {
   /** `null` leaves expires_in out of the answer (the spec then says 60 s). */
   readonly expiresInSeconds?: number | null;
   /** When given, only this user gets a token. */
-  readonly credentials?: { readonly username: string; readonly password: string };
+  readonly credentials?: Account;
+  /** Besides anybody without a login these users get tokens, of their own; whoever shows something else gets none. */
+  readonly accounts?: readonly Account[];
   /** Who posts this as a refresh token gets a token as well. */
   readonly identityToken?: string;
   /** Under which name the token is sent. */
   readonly field?: 'token' | 'access_token';
 };
 
-type Grant = { readonly scopes: readonly string[]; readonly expiresAt: number };
+export type Account = { readonly username: string; readonly password: string };
+
+/** A status in place of a token for this scope; `user` is `undefined` for who has no login. */
+export type RefusesScope = (scope: string, user: string | undefined) => 401 | 403 | undefined;
+
+type Grant = { readonly scopes: readonly string[]; readonly expiresAt: number; readonly user: string | undefined };
+
+/** Whose password or identity token it was. */
+type Asker = { readonly user: string | undefined };
 
 export class FakeTokenServer implements AsyncDisposable {
   readonly server: RecordedServer;
   readonly service: string;
   readonly #options: TokenOptions;
+  readonly #refuses: RefusesScope;
   readonly #grants = new Map<string, Grant>();
 
-  private constructor(server: RecordedServer, options: TokenOptions) {
+  private constructor(server: RecordedServer, options: TokenOptions, refuses: RefusesScope) {
     this.server = server;
     this.service = options.service ?? 'registry.example';
     this.#options = options;
+    this.#refuses = refuses;
   }
 
-  static async start(options: TokenOptions = {}): Promise<FakeTokenServer> {
+  static async start(options: TokenOptions = {}, refuses: RefusesScope = () => undefined): Promise<FakeTokenServer> {
     const server = await RecordedServer.start({
       kindOf: () => 'token',
       handle: (exchange) => tokens.answer(exchange),
     });
-    const tokens: FakeTokenServer = new FakeTokenServer(server, options);
+    const tokens: FakeTokenServer = new FakeTokenServer(server, options, refuses);
     return tokens;
   }
 
@@ -69,8 +81,13 @@ export class FakeTokenServer implements AsyncDisposable {
   }
 
   permits(authorization: string | undefined, scope: string): boolean {
-    const grant = this.#grants.get(authorization?.replace(/^Bearer /i, '') ?? '');
+    const grant = this.#grantOf(authorization);
     return grant !== undefined && grant.expiresAt > Date.now() && grant.scopes.includes(scope);
+  }
+
+  /** Who asked for the token that is shown. */
+  userOf(authorization: string | undefined): string | undefined {
+    return this.#grantOf(authorization)?.user;
   }
 
   /** Every token given so far stops working at once, whatever it was promised. */
@@ -92,27 +109,49 @@ export class FakeTokenServer implements AsyncDisposable {
     const headers = { 'content-type': 'application/json' };
     const { searchParams: query } = exchange.url;
     const form = exchange.request.method === 'POST' ? new URLSearchParams(await text(exchange.request)) : query;
-    if (exchange.effect.status === undefined && !this.#knows(exchange, form)) {
-      const content = contentOf(JSON.stringify({ details: 'incorrect username or password' }));
-      await sendReply(exchange, { status: 401, headers, content });
-      return;
-    }
     const token = `token-${randomUUID()}`;
     if (exchange.effect.status === undefined) {
+      const asker = this.#knows(exchange, form);
       const scopes = form.getAll('scope').flatMap((scope) => scope.split(' '));
-      this.#grants.set(token, { scopes, expiresAt: Date.now() + (expiresInSeconds ?? 60) * 1000 });
+      const refusal = asker && scopes.map((scope) => this.#refuses(scope, asker.user)).find(Boolean);
+      if (!asker || refusal) {
+        const details = asker ? 'requested access to the resource is denied' : 'incorrect username or password';
+        const content = contentOf(JSON.stringify({ details }));
+        await sendReply(exchange, { status: refusal ?? 401, headers, content });
+        return;
+      }
+      const expiresAt = Date.now() + (expiresInSeconds ?? 60) * 1000;
+      this.#grants.set(token, { scopes, expiresAt, user: asker.user });
     }
     const answer = { [field]: token, ...(expiresInSeconds !== null && { expires_in: expiresInSeconds }) };
     await sendReply(exchange, { headers, content: contentOf(JSON.stringify(answer)) });
   }
 
-  #knows({ request }: Exchange, form: URLSearchParams): boolean {
-    const { credentials, identityToken } = this.#options;
-    if (request.method === 'POST')
-      return form.get('grant_type') === 'refresh_token' && form.get('refresh_token') === identityToken;
-    if (credentials) return request.headers.authorization === basic(credentials.username, credentials.password);
-    return identityToken === undefined;
+  /** `undefined`: no token for them. */
+  #knows({ request }: Exchange, form: URLSearchParams): Asker | undefined {
+    const { credentials, accounts, identityToken } = this.#options;
+    const { authorization } = request.headers;
+    const anybody = { user: undefined };
+    if (request.method === 'POST') {
+      const isKnown = form.get('grant_type') === 'refresh_token' && form.get('refresh_token') === identityToken;
+      return isKnown ? { user: identityUser } : undefined;
+    }
+    const account = accountOf(authorization, [...(accounts ?? []), ...(credentials ? [credentials] : [])]);
+    if (account) return { user: account.username };
+    if (credentials || (accounts && authorization !== undefined)) return undefined;
+    return accounts || identityToken === undefined ? anybody : undefined;
   }
+
+  #grantOf(authorization: string | undefined): Grant | undefined {
+    return this.#grants.get(authorization?.replace(/^Bearer /i, '') ?? '');
+  }
+}
+
+/** The user of whoever has the identity token. */
+export const identityUser = 'identity';
+
+export function accountOf(authorization: string | undefined, accounts: readonly Account[]): Account | undefined {
+  return accounts.find(({ username, password }) => authorization === basic(username, password));
 }
 
 export function basic(username: string, password: string): string {

@@ -1,7 +1,7 @@
 // A real HTTP registry for tests (pull side only) that can be slow, drop, lie, refuse and challenge.
 import { configOf, type FakeManifest, type FakePlatform, imageManifest, manifestOf } from './fake-image.ts';
 import { FakeRepository } from './fake-repository.ts';
-import { FakeTokenServer, type TokenOptions } from './fake-token-server.ts';
+import { type Account, FakeTokenServer, type RefusesScope, type TokenOptions } from './fake-token-server.ts';
 import type { RouteKind } from './faults.ts';
 import { type Exchange, type RecordedRequest, RecordedServer, type RequestFilter } from './recorded-server.ts';
 import { answerRegistry, kindOfPath } from './registry-routes.ts';
@@ -11,15 +11,25 @@ import { contentOf, type GeneratedOptions, generateContent, type ServedContent }
 export type FakeUpstreamOptions = {
   /** With `auth` every request needs a bearer token from `upstream.tokens`; without, none is ever asked for. */
   readonly auth?: TokenOptions;
+  /** In place of `auth`: these are known by their passwords, and a password is asked for where one is needed. */
+  readonly basic?: readonly Account[];
   /** Blobs are redirected (307) to `upstream.cdn`, another origin that refuses an Authorization header as S3 does. */
   readonly cdn?: boolean;
   /** What a repository nobody added is: 404, or 401 after a good token as on Docker Hub. */
   readonly missing?: 'not-found' | 'unauthorized';
+  /** What a private repository is to who does not see it; `unauthorized` unless told. */
+  readonly hidden?: Hidden;
   /** Answers a request before the registry does; `false` leaves it to the registry. */
   readonly intercept?: (exchange: Exchange) => Promise<boolean>;
   /** As `intercept`, once the registry knows that the request may be answered. */
   readonly afterLogin?: (exchange: Exchange) => Promise<boolean>;
 };
+
+/**
+ * After a good token: 401 as on Docker Hub, 403, or 404 as if it were not there. Instead of a token: 401 or 403, as
+ * ghcr.io's token server does.
+ */
+export type Hidden = 'unauthorized' | 'denied' | 'not-found' | 'no token: 401' | 'no token: 403';
 
 export type AddedImage = {
   readonly manifest: FakeManifest;
@@ -77,6 +87,15 @@ export class FakeUpstream implements AsyncDisposable {
     return known;
   }
 
+  /** From now on only these users see it; they are some of `auth.accounts` or `basic`. */
+  makePrivate(repository: string, ...readers: readonly string[]): void {
+    this.repository(repository).readers = readers;
+  }
+
+  makePublic(repository: string): void {
+    this.repository(repository).readers = undefined;
+  }
+
   addBlob(repository: string, bytes: ServedContent | Uint8Array | string): ServedContent {
     const content = typeof bytes === 'string' || bytes instanceof Uint8Array ? contentOf(bytes) : bytes;
     this.repository(repository).blobs.set(content.digest, content);
@@ -118,8 +137,15 @@ export class FakeUpstream implements AsyncDisposable {
   }
 }
 
+const noToken: Partial<Record<Hidden, 401 | 403>> = { 'no token: 401': 401, 'no token: 403': 403 };
+
 export async function startFakeUpstream(options: FakeUpstreamOptions = {}): Promise<FakeUpstream> {
-  const tokens = options.auth && (await FakeTokenServer.start(options.auth));
+  const refusesScope: RefusesScope = (scope, user) => {
+    const status = options.hidden && noToken[options.hidden];
+    const [, name = ''] = /^repository:(.+):pull$/.exec(scope) ?? [];
+    return upstream.repositories.get(name)?.isShownTo(user) === false ? status : undefined;
+  };
+  const tokens = options.auth && (await FakeTokenServer.start(options.auth, refusesScope));
   const cdn = options.cdn
     ? await RecordedServer.start({ kindOf: () => 'cdn', handle: (exchange) => answerCdn(upstream, exchange) })
     : undefined;

@@ -2,6 +2,7 @@
 
 import { mediaTypes } from './fake-image.ts';
 import type { FakeRepository } from './fake-repository.ts';
+import { accountOf } from './fake-token-server.ts';
 import type { FakeUpstream, FakeUpstreamOptions } from './fake-upstream.ts';
 import type { RouteKind } from './faults.ts';
 import type { Exchange } from './recorded-server.ts';
@@ -19,22 +20,15 @@ export function kindOfPath(path: string): RouteKind {
 export async function answerRegistry(
   upstream: FakeUpstream,
   exchange: Exchange,
-  { missing, afterLogin }: Pick<FakeUpstreamOptions, 'missing' | 'afterLogin'>,
+  options: FakeUpstreamOptions,
 ): Promise<void> {
-  const { kind, headers } = exchange.record;
+  const { kind } = exchange.record;
   // A forced status stands for the whole answer; what the registry thinks of the request no longer matters.
   if (exchange.effect.status !== undefined) return sendReply(exchange, {});
   const { name = '', reference = '' } = route.exec(exchange.url.pathname)?.groups ?? {};
-  const scope = name === '' ? '' : `repository:${name}:pull`;
-  const isKnown = upstream.repositories.has(name);
-  if (upstream.tokens) {
-    const isAllowed = scope !== '' && upstream.tokens.permits(headers.authorization, scope);
-    if (!isAllowed || (missing === 'unauthorized' && !isKnown)) {
-      const challenge = { 'www-authenticate': upstream.tokens.challenge(scope, headers.host) };
-      return sendError(exchange, 401, 'UNAUTHORIZED', challenge);
-    }
-  }
-  if (await afterLogin?.(exchange)) return;
+  const refusal = refusalOf(upstream, exchange, { ...options, name });
+  if (refusal) return sendError(exchange, refusal.status, refusal.code, refusal.headers);
+  if (await options.afterLogin?.(exchange)) return;
   if (kind === 'ping') return sendReply(exchange, { headers: json, content: contentOf('{}') });
   const repository = upstream.repositories.get(name);
   if (repository === undefined) return sendError(exchange, 404, 'NAME_UNKNOWN');
@@ -43,6 +37,38 @@ export async function answerRegistry(
   if (kind === 'tags') return sendTags(exchange, repository);
   if (kind === 'referrers') return sendReferrers(exchange, repository, reference);
   return sendError(exchange, 404, 'UNSUPPORTED');
+}
+
+type Refusal = { readonly status: number; readonly code: string; readonly headers?: Record<string, string> };
+
+function refusalOf(
+  { tokens, repositories }: FakeUpstream,
+  { record }: Exchange,
+  { name, missing, hidden = 'unauthorized', basic }: FakeUpstreamOptions & { readonly name: string },
+): Refusal | undefined {
+  const { authorization, host } = record.headers;
+  const repository = repositories.get(name);
+  const account = accountOf(authorization, basic ?? []);
+  const user = basic ? account?.username : tokens?.userOf(authorization);
+  const isHidden = repository?.isShownTo(user) === false;
+  // Who asks for one of these in vain is told to log in.
+  const isGuarded = (isHidden && hidden === 'unauthorized') || (missing === 'unauthorized' && !repository);
+  if (tokens) {
+    const scope = name === '' ? '' : `repository:${name}:pull`;
+    const isGood = scope !== '' && tokens.permits(authorization, scope);
+    if (!isGood || isGuarded) return challenge(tokens.challenge(scope, host));
+  } else if (basic && !account) {
+    const needsLogin = isHidden || isGuarded || authorization !== undefined;
+    if (needsLogin) return challenge('Basic realm="fake upstream"');
+  }
+  if (!isHidden) return undefined;
+  if (hidden === 'not-found') return { status: 404, code: 'NAME_UNKNOWN' };
+  // A token from before the repository was private is worth nothing either.
+  return { status: hidden === 'unauthorized' ? 401 : 403, code: 'DENIED' };
+}
+
+function challenge(text: string): Refusal {
+  return { status: 401, code: 'UNAUTHORIZED', headers: { 'www-authenticate': text } };
 }
 
 const json = { 'content-type': 'application/json' };

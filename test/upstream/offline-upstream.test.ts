@@ -14,6 +14,7 @@ test('an upstream of a mirror that is offline refuses every question', async () 
     upstream.proveBlob('library/app', digest, never),
     upstream.listTags('library/app', { n: 1 }, never),
     upstream.fetchReferrers('library/app', digest, never),
+    upstream.isPublic('library/app', never),
   ])
     expect(await upstreamError(asking)).toMatchObject({
       failure: 'offline',

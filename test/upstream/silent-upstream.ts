@@ -18,6 +18,7 @@ export function silent(name: string): Upstream {
     proveBlob: never,
     listTags: never,
     fetchReferrers: never,
+    isPublic: never,
     mayAsk: () => true,
     distrust: () => {},
     status: () => ({ name, endpoints: [] }),

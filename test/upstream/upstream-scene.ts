@@ -88,7 +88,7 @@ export function openAuthenticator(options: AuthenticatorSceneOptions): Authentic
 /** What a registry is asked, as `Upstream` has it. */
 type Questions = Pick<
   Upstream,
-  'resolve' | 'fetchManifest' | 'fetchBlob' | 'proveBlob' | 'listTags' | 'fetchReferrers'
+  'resolve' | 'fetchManifest' | 'fetchBlob' | 'proveBlob' | 'listTags' | 'fetchReferrers' | 'isPublic'
 >;
 
 export type ClientScene = AuthenticatorScene & {
@@ -121,6 +121,7 @@ export function openClient(options: AuthenticatorSceneOptions & { readonly answe
     proveBlob: (path, digest, signal) => registry.proveBlob(path, digest, attempt(signal)),
     listTags: (path, page, signal) => registry.listTags(path, page, attempt(signal)),
     fetchReferrers: (path, digest, signal) => registry.fetchReferrers(path, digest, attempt(signal)),
+    isPublic: async (path, signal) => (await registry.isPublic(path, attempt(signal))) ?? false,
   };
   return { ...scene, client, endpoint };
 }

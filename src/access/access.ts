@@ -1,0 +1,170 @@
+// Who may pull what: every way to be known, the rules, and what is public upstream, put together.
+import { OciError } from '../oci/errors.ts';
+import { formatRepository, type Repository } from '../oci/repository.ts';
+import { type Authorization, parseAuthorization } from './authorization.ts';
+import type { IssuedToken, IssuedTokens } from './issued-tokens.ts';
+import type { Networks } from './networks.ts';
+import type { Identities } from './oidc.ts';
+import type { Passwords } from './passwords.ts';
+import { nobody, type Principal } from './principal.ts';
+import type { Rules } from './rules.ts';
+import type { Tokens } from './tokens.ts';
+import type { Visibility } from './visibility.ts';
+
+/** What is known of a request before anything is believed. */
+export interface Caller {
+  /** Of the client, whatever proxies stand between. */
+  readonly address: string;
+  /** The Authorization header, as it came. */
+  readonly authorization: string | undefined;
+  /** The common name of a client certificate that an authority of ours signed. */
+  readonly certificate: string | undefined;
+}
+
+/**
+ * What an upstream shows, beyond what it shows to everybody: `nothing` where it is asked without credentials; else what
+ * the operator says of it, or `check`, which asks the upstream itself, repository by repository.
+ */
+export type Exposure = 'nothing' | 'public' | 'private' | 'check';
+
+export interface Wish {
+  readonly principal: Principal;
+  readonly repository: Repository;
+  readonly exposure: Exposure;
+}
+
+export interface Question {
+  /** Whether the upstream gives the repository to everybody. */
+  readonly ask: (signal: AbortSignal) => Promise<boolean>;
+  readonly signal: AbortSignal;
+}
+
+export type Decision =
+  /** `isPrivate`: what it sees is not for everybody. */
+  | { readonly isAllowed: true; readonly isPrivate: boolean }
+  /** `why` is for the log: a client is told the same, whatever kept it out. */
+  | { readonly isAllowed: false; readonly why: string };
+
+export interface AccessOptions {
+  /** Nobody pulls without a name: then, and only then, clients are asked for credentials. */
+  readonly asksForCredentials: boolean;
+  readonly networks: Networks;
+  readonly passwords: Passwords;
+  readonly tokens: Tokens;
+  readonly issued: IssuedTokens;
+  readonly identities: Identities;
+  readonly rules: Rules;
+  readonly visibility: Visibility;
+}
+
+export class Access {
+  readonly asksForCredentials: boolean;
+  readonly #options: AccessOptions;
+
+  constructor(options: AccessOptions) {
+    this.asksForCredentials = options.asksForCredentials;
+    this.#options = options;
+  }
+
+  /** The strongest proof counts: credentials, then a certificate, then where it comes from. What proves nothing is dropped. */
+  identify(caller: Caller): Principal | Promise<Principal> {
+    const credentials = parseAuthorization(caller.authorization);
+    if (!credentials) return this.#withoutCredentials(caller);
+    return this.#withCredentials(credentials, caller).then(
+      (known) => known?.principal ?? this.#withoutCredentials(caller),
+    );
+  }
+
+  /** For our own token endpoint; `undefined` for who has no name, and for who only shows what was issued here. */
+  async issueToken(caller: Caller): Promise<IssuedToken | undefined> {
+    const credentials = parseAuthorization(caller.authorization);
+    const known = credentials && (await this.#withCredentials(credentials, caller));
+    if (known?.isIssued) return undefined;
+    const principal = known?.principal ?? this.#withoutCredentials(caller);
+    if (principal.name === undefined) return undefined;
+    return this.#options.issued.issue(principal, known?.isStillGood ?? (() => true));
+  }
+
+  decide(wish: Wish, question: Question): Decision | Promise<Decision> {
+    const { repository, exposure } = wish;
+    const { effect, why } = this.#rule(wish);
+    if (effect === 'deny') return { isAllowed: false, why };
+    if (exposure === 'nothing') return { isAllowed: true, isPrivate: false };
+    if (exposure === 'public') return { isAllowed: true, isPrivate: true };
+    // Who may see it all the same need not wait for an answer, and what nobody asked for lately may be private by now.
+    if (effect === 'allow') {
+      const isPrivate = exposure === 'private' || !this.#options.visibility.isProvenPublic(repository);
+      return { isAllowed: true, isPrivate };
+    }
+    if (exposure === 'private') return { isAllowed: false, why: 'private' };
+    return this.#ofPublic(repository, question);
+  }
+
+  /** As `decide`, by what is known here: for lists, which must not ask an upstream about each of their lines. */
+  mayList(wish: Wish): boolean {
+    const { effect } = this.#rule(wish);
+    if (effect !== 'none') return effect === 'allow';
+    if (wish.exposure === 'check') return this.#options.visibility.isProvenPublic(wish.repository);
+    return wish.exposure !== 'private';
+  }
+
+  #rule({ principal, repository }: Wish): { readonly effect: 'allow' | 'deny' | 'none'; readonly why: string } {
+    const name = formatRepository(repository);
+    // Where nobody may pull without a name, a token outside of its scopes is nobody.
+    if (this.asksForCredentials && principal.covers?.(name) === false) return { effect: 'deny', why: 'token scopes' };
+    const { effect, rule } = this.#options.rules.decide(principal, name);
+    return { effect, why: `access.rules[${rule}]` };
+  }
+
+  async #ofPublic(repository: Repository, { ask, signal }: Question): Promise<Decision> {
+    const isPublic = await this.#options.visibility.check(repository, ask, { signal, patienceMs: recheckMs });
+    return isPublic ? { isAllowed: true, isPrivate: false } : { isAllowed: false, why: 'not public' };
+  }
+
+  #withoutCredentials({ address, certificate }: Caller): Principal {
+    if (certificate !== undefined) return { name: certificate, by: 'certificate' };
+    const name = this.#options.networks.principalOf(address);
+    return name === undefined ? nobody : { name, by: 'network' };
+  }
+
+  /** A token may come as the password of any user: it is what `docker login` can store. */
+  async #withCredentials(credentials: Authorization, { address }: Caller): Promise<Known | undefined> {
+    const token = credentials.scheme === 'bearer' ? credentials.token : credentials.password;
+    const known = await this.#withToken(token);
+    if (known || credentials.scheme === 'bearer') return known;
+    const { passwords } = this.#options;
+    const { user, password } = credentials;
+    const hash = passwords.hashOf(user);
+    const verdict = await passwords.judge({ user, password, address });
+    if (this.asksForCredentials && (verdict === 'locked' || verdict === 'busy')) throw tooManyLogins(verdict);
+    if (verdict !== 'right') return undefined;
+    return { principal: { name: user, by: 'password' }, isStillGood: () => passwords.hashOf(user) === hash };
+  }
+
+  async #withToken(token: string): Promise<Known | undefined> {
+    const { tokens, issued, identities } = this.#options;
+    const named = tokens.find(token);
+    if (named) return { principal: named, isStillGood: () => tokens.isStillGood(named) };
+    const owner = issued.find(token);
+    if (owner) return { principal: owner, isStillGood: () => true, isIssued: true };
+    const principal = await identities.verify(token);
+    return principal && { principal, isStillGood: () => true };
+  }
+}
+
+/** Said only where nobody gets anything without a name: elsewhere who has none yet is served as nobody. */
+function tooManyLogins(verdict: 'locked' | 'busy'): OciError {
+  const why =
+    verdict === 'locked' ? 'too many wrong passwords came from this address' : 'too many log in at this moment';
+  return new OciError('TOOMANYREQUESTS', `${why}; try again in a minute`);
+}
+
+/** How long a pull waits to hear that what was public an hour ago still is. */
+const recheckMs = 2000;
+
+interface Known {
+  readonly principal: Principal;
+  readonly isStillGood: () => boolean;
+  /** By our own token endpoint: such a token must not live on in its successors. */
+  readonly isIssued?: boolean;
+}

@@ -1,0 +1,60 @@
+// The admin listener put together. Whatever is added below the guard is behind it; only the probes are above.
+import { Hono } from 'hono';
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import type { Log } from '../observe/log.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import { OciError, type OciErrorCode } from '../oci/errors.ts';
+import { type AdminApiOptions, adminApi } from './admin-api.ts';
+import { type AdminEnv, pathOf, refuse } from './admin-exchange.ts';
+import { auditChanges, sameOriginChanges } from './changes.ts';
+import { type GuardOptions, guard } from './guard.ts';
+import { type PinsApiOptions, pinsApi } from './pins-api.ts';
+import { probes, type ReadinessCheck } from './probes.ts';
+import { securityHeaders } from './security-headers.ts';
+
+export interface AdminAppOptions extends GuardOptions {
+  readonly metrics: Metrics;
+  readonly checks: readonly ReadinessCheck[];
+  readonly upstreams: AdminApiOptions['upstreams'] & PinsApiOptions['upstreams'];
+  readonly records: PinsApiOptions['records'];
+  readonly log: Log;
+  /** Whether /metrics is behind the guard too. */
+  readonly protectMetrics: boolean;
+  /** Of the client, where proxies that are trusted may stand between; `forwardedFor` is X-Forwarded-For. */
+  readonly addressOf: (peer: string, forwardedFor: string | undefined) => string;
+}
+
+export function adminApp(options: AdminAppOptions): Hono<AdminEnv> {
+  const { metrics, checks, log, protectMetrics, addressOf } = options;
+  const app = new Hono<AdminEnv>();
+  const guarded = guard(options);
+
+  app.use(securityHeaders, async (exchange, next) => {
+    const { socket, headers } = exchange.env.incoming;
+    exchange.set('from', addressOf(socket.remoteAddress ?? '', headers['x-forwarded-for']?.toString()));
+    return next();
+  });
+  app.use(auditChanges(log));
+  if (protectMetrics) app.use('/metrics', guarded);
+  app.route('/', probes(metrics, checks));
+
+  app.use(guarded, sameOriginChanges);
+  app.route('/api/v1', adminApi(options));
+  app.route('/api/v1', pinsApi(options));
+
+  app.notFound((exchange) => refuse(exchange, 404, 'there is nothing here; see /livez, /readyz, /metrics and /api/v1'));
+  app.onError((error, exchange) => {
+    const status = error instanceof OciError ? statusOf[error.code] : undefined;
+    if (status !== undefined) return refuse(exchange, status, error.message);
+    log.error({ err: error, method: exchange.env.incoming.method, path: pathOf(exchange) }, 'admin request failed');
+    return refuse(exchange, 500, 'the mirror failed at this; its log says why');
+  });
+  return app;
+}
+
+const statusOf: Partial<Record<OciErrorCode, ContentfulStatusCode>> = {
+  DENIED: 403,
+  DIGEST_INVALID: 400,
+  NAME_INVALID: 400,
+  NAME_UNKNOWN: 404,
+};

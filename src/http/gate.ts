@@ -1,0 +1,40 @@
+// The gate before the mirror: what a principal may pull goes on, and all else gets one answer, whatever kept it out.
+import type { Access, Exposure } from '../access/access.ts';
+import { OciError } from '../oci/errors.ts';
+import { formatRepository } from '../oci/repository.ts';
+import type { Source } from '../upstream/upstreams.ts';
+import { unknownCode } from './errors.ts';
+import { beforeAnswer, type Exchange } from './exchange.ts';
+
+export interface Gate {
+  readonly access: Access;
+  /** `undefined` for a registry that is not configured. */
+  readonly exposureOf: (registry: string) => Exposure | undefined;
+}
+
+/** The source as this principal may see it. Throws `OciError` 404, the same for "private", "denied" and "missing". */
+export async function admit(exchange: Exchange, { access, exposureOf }: Gate, source: Source): Promise<Source> {
+  const { upstream, repository } = source;
+  const exposure = exposureOf(upstream.name) ?? 'private';
+  const wish = { principal: exchange.get('principal'), repository, exposure };
+  const ask = (signal: AbortSignal) => upstream.isPublic(repository.path, signal);
+  const decision = await (exposure === 'check'
+    ? beforeAnswer(exchange, source, async (signal) => access.decide(wish, { ask, signal }))
+    : access.decide(wish, { ask, signal: exchange.get('clientGone') }));
+  if (decision.isAllowed)
+    return decision.isPrivate ? { upstream, repository: { ...repository, isPrivate: true } } : source;
+  exchange.set('refused', decision.why);
+  throw new OciError(
+    unknownCode(exchange.get('path')?.target.kind),
+    `${formatRepository(repository)} does not exist upstream, or is not for whoever asks; if it is private, ask with ` +
+      'credentials of this mirror that may see it, or pull from the registry itself',
+  );
+}
+
+/** For a list of what is cached: of a name `registry/path`. */
+export function mayList(exchange: Exchange, { access, exposureOf }: Gate, name: string): boolean {
+  const slash = name.indexOf('/');
+  const repository = { registry: name.slice(0, slash), path: name.slice(slash + 1) };
+  const exposure = exposureOf(repository.registry);
+  return exposure !== undefined && access.mayList({ principal: exchange.get('principal'), repository, exposure });
+}

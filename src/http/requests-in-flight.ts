@@ -1,0 +1,36 @@
+// Requests that are being answered at the same time for one client address: those beyond the limit are told at once.
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
+import type { MiddlewareHandler } from 'hono';
+import { addressBlock } from '../access/address-block.ts';
+import type { Exchange, ExchangeEnv } from './exchange.ts';
+
+export interface RequestsInFlightOptions {
+  /** At the same time at most, for one IPv4 address or one IPv6 /64. */
+  readonly most: number;
+  readonly addressOf: (exchange: Exchange) => string;
+}
+
+/** Belongs behind `takeTurns`: a request that waits for its turn on a connection is not counted. */
+export function requestsInFlight({ most, addressOf }: RequestsInFlightOptions): MiddlewareHandler<ExchangeEnv> {
+  const counts = new Map<string, number>();
+  return async function countRequest(exchange, next) {
+    const { outgoing } = exchange.env;
+    // Its end has been and would not be heard.
+    if (outgoing.destroyed) return RESPONSE_ALREADY_SENT;
+    const block = addressBlock(addressOf(exchange));
+    const count = counts.get(block) ?? 0;
+    if (count >= most) return exchange.json(tooMany(most), 429);
+    counts.set(block, count + 1);
+    outgoing.once('close', () => {
+      const left = (counts.get(block) ?? 0) - 1;
+      if (left > 0) counts.set(block, left);
+      else counts.delete(block);
+    });
+    return next();
+  };
+}
+
+function tooMany(most: number) {
+  const message = `more than ${most} requests at the same time from one address; ask again when some have been answered`;
+  return { errors: [{ code: 'TOOMANYREQUESTS', message, detail: null }] };
+}

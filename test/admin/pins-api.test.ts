@@ -1,0 +1,142 @@
+// Images that are pinned and let go over the API.
+import { describe, expect, test } from 'vitest';
+import { digestOf } from '../../src/oci/digest.ts';
+import { startAdmin, why } from './start-admin.ts';
+
+const digest = digestOf(Buffer.from('an image'));
+
+function pinPath(image: string): string {
+  return `/api/v1/images/${image}/pin`;
+}
+
+describe('PUT', () => {
+  test.each([
+    ['redis', 'docker.io/library/redis latest'],
+    ['redis:7', 'docker.io/library/redis 7'],
+    ['acme/app:1.0', 'docker.io/acme/app 1.0'],
+    ['docker.io/redis:7', 'docker.io/library/redis 7'],
+    ['index.docker.io/acme/app', 'docker.io/acme/app latest'],
+    ['registry.test:5000/app', 'registry.test:5000/app latest'],
+    ['registry.test:5000/deep/er/app:v1', 'registry.test:5000/deep/er/app v1'],
+    ['registry.test:5000/pin/pin', 'registry.test:5000/pin/pin latest'],
+    [`redis@${digest}`, `docker.io/library/redis ${digest}`],
+    [`registry.test:5000/app:v1@${digest}`, `registry.test:5000/app ${digest}`],
+    [encodeURIComponent('redis:7'), 'docker.io/library/redis 7'],
+  ])('of %s pins %s', async (image, pinned) => {
+    await using admin = await startAdmin();
+    for (let count = 0; count < 2; count++) {
+      const { status, body } = await admin.ask(pinPath(image), { method: 'PUT' });
+      expect([status, body.length, admin.pins()]).toEqual([204, 0, [pinned]]);
+    }
+  });
+
+  test.each([
+    ['redis:', 400, 'not a tag: ""'],
+    ['redis:-', 400, 'not a tag: "-"'],
+    ['redis:7:8', 400, 'not a repository name: "redis:7"'],
+    ['redis@', 400, 'not a sha256 or sha512 digest: ""'],
+    ['redis@sha256:abc', 400, 'not a sha256 or sha512 digest: "sha256:abc"'],
+    ['redis:7@7', 400, 'not a sha256 or sha512 digest: "7"'],
+    ['Redis', 400, 'not a repository name: "Redis"'],
+    ['*', 400, 'not a repository name: "*"'],
+    ['a/../redis', 400, 'not a repository name: "a/../redis"'],
+    ['acme%2Fapp', 400, 'an encoded slash'],
+    ['acme%00', 400, 'an encoded slash or NUL'],
+    ['%0a', 404, 'there is nothing here'],
+    ['%zz', 400, 'not valid percent-encoded UTF-8'],
+    ['other.example/app', 404, 'registry other.example is not configured here'],
+    ['registry.test:5000/secret/app', 403, 'upstreams.registry.test:5000.deny'],
+  ])('of %s is refused with %i: %s', async (image, status, message) => {
+    await using admin = await startAdmin();
+    const answer = await admin.ask(pinPath(image), { method: 'PUT' });
+    expect([answer.status, why(answer)]).toEqual([status, expect.stringContaining(message)]);
+    expect([admin.pins(), admin.logLines.filter(({ audit }) => audit !== true)]).toEqual([[], []]);
+  });
+
+  test('of a path that says another thing to whoever tidies it up is refused', async () => {
+    await using admin = await startAdmin();
+    const host = 'Host: localhost';
+    for (const target of [
+      '/api/v1/images/redis/p%69n',
+      '/api/v1/images/redis/x/../pin',
+      '/api/v1/../v1/images/redis/pin',
+    ])
+      expect([target, await admin.statusOf(`PUT ${target} HTTP/1.1`, host)]).toEqual([target, 400]);
+    expect(admin.pins()).toEqual([]);
+  });
+
+  test('may name this host in its target, as to a proxy', async () => {
+    await using admin = await startAdmin();
+    const target = `http://user:word@localhost${pinPath('red%69s')}?a`;
+    expect(await admin.statusOf(`PUT ${target} HTTP/1.1`, 'Host: localhost')).toBe(204);
+    expect(admin.pins()).toEqual(['docker.io/library/redis latest']);
+    expect(admin.audit()).toMatchObject([{ what: `PUT ${pinPath('red%69s')}` }]);
+  });
+
+  test('that the index cannot take is a failure of ours, told in the log alone', async () => {
+    await using admin = await startAdmin();
+    admin.records.pin = () => {
+      throw new Error('SQLITE_FULL in /var/cache');
+    };
+    const answer = await admin.ask(pinPath('redis'), { method: 'PUT' });
+    expect([answer.status, why(answer)]).toEqual([500, 'the mirror failed at this; its log says why']);
+    expect(admin.logLines).toContainEqual(
+      expect.objectContaining({
+        level: 50,
+        method: 'PUT',
+        err: expect.objectContaining({ message: expect.stringContaining('SQLITE_FULL') }),
+      }),
+    );
+  });
+});
+
+describe('DELETE', () => {
+  test.each(['redis:7', 'library/redis:7', 'docker.io/library/redis:7', 'index.docker.io/library/redis:7'])(
+    'lets go of one image, written as %s, and of no other',
+    async (image) => {
+      await using admin = await startAdmin();
+      for (const name of ['redis:7', 'redis:8', 'redis', `redis@${digest}`, 'acme/redis:7'])
+        await admin.ask(pinPath(name), { method: 'PUT' });
+      const answer = await admin.ask(pinPath(image), { method: 'DELETE' });
+      expect([answer.status, answer.body.length]).toEqual([204, 0]);
+      expect(admin.pins().sort()).toEqual([
+        'docker.io/acme/redis 7',
+        'docker.io/library/redis 8',
+        'docker.io/library/redis latest',
+        `docker.io/library/redis ${digest}`,
+      ]);
+    },
+  );
+
+  test.each(['redis:', 'redis@', 'acme%2Fapp', '%zz'])('of %s is 400', async (image) => {
+    await using admin = await startAdmin();
+    expect((await admin.ask(pinPath(image), { method: 'DELETE' })).status).toBe(400);
+  });
+
+  test('of what is not pinned is 404 and says so', async () => {
+    await using admin = await startAdmin();
+    await admin.ask(pinPath('redis:7'), { method: 'PUT' });
+    for (const image of ['redis:8', 'redis', 'other.example/redis:7', 'Redis:7']) {
+      const answer = await admin.ask(pinPath(image), { method: 'DELETE' });
+      expect([answer.status, why(answer)]).toEqual([404, expect.stringContaining('nothing is pinned as')]);
+    }
+    expect(admin.pins()).toEqual(['docker.io/library/redis 7']);
+  });
+
+  test.each([
+    ['gone.example', 'app'],
+    ['registry.test:5000', 'secret/app'],
+  ])('lets go of what may not be pulled any more, from %s', async (registry, path) => {
+    await using admin = await startAdmin();
+    admin.records.pin({ registry, path }, 'v1');
+    expect((await admin.ask(pinPath(`${registry}/${path}:v1`), { method: 'DELETE' })).status).toBe(204);
+    expect(admin.pins()).toEqual([]);
+  });
+});
+
+test('any other method on a pin is 404', async () => {
+  await using admin = await startAdmin();
+  for (const method of ['GET', 'HEAD', 'POST', 'PATCH'])
+    expect((await admin.ask(pinPath('redis'), { method })).status).toBe(404);
+  expect(admin.pins()).toEqual([]);
+});
