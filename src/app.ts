@@ -3,6 +3,7 @@ import { access, constants } from 'node:fs/promises';
 import { Lockout } from './access/lockout.ts';
 import { adminApp } from './admin/admin-app.ts';
 import type { ReadinessCheck } from './admin/probes.ts';
+import { ConfigError } from './config/config-error.ts';
 import { exposureOf } from './config/exposure.ts';
 import { readAuthorities, readKeyPair } from './config/pem.ts';
 import type { Config, UpstreamConfig } from './config/schema.ts';
@@ -66,7 +67,9 @@ export async function startApp(config: Config, { warnings }: AppOptions): Promis
     await openAccess(
       { ...config.access, ...config.listen, staleMs: config.offline ? undefined : config.tags.staleIfError },
       { records: cache.records, log, watch },
-    ),
+    ).catch((cause: Error) => {
+      throw new ConfigError(cause.message, { cause });
+    }),
   );
   const addressOf = (peer: string, forwardedFor: string | undefined) => proxies.clientOf({ peer, forwardedFor });
   const { tls, maxConnections } = config.listen;
@@ -109,7 +112,13 @@ export async function startApp(config: Config, { warnings }: AppOptions): Promis
         records: cache.records,
         log,
         identify: async (caller) => access.identify(caller),
-        lockout: new Lockout(),
+        lockout: new Lockout({
+          onLocked: (address) =>
+            log.warn(
+              { address },
+              'too many wrong credentials: the admin listener hears nobody from there for a minute',
+            ),
+        }),
         addressOf,
       }),
       { ...config.admin, tls: undefined, maxConnections: adminConnections, idleMs: clientIdleMs },
@@ -153,7 +162,7 @@ function followKeyPair(files: NonNullable<Config['listen']['tls']>, registry: Ru
         log.info({ paths }, 'the certificate was read again');
       })
       .catch((error) =>
-        log.error({ paths, error: errorText(error) }, 'the certificate was not read again; the old one counts'),
+        log.error({ paths, error: (error as Error).message }, 'the certificate was not read again; the old one counts'),
       );
   });
 }

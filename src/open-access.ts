@@ -1,9 +1,9 @@
 // Who may pull what, put together from what the configuration says; its files are read again when they change.
-import { readFile } from 'node:fs/promises';
+import { LRUCache } from 'lru-cache';
 import { Access } from './access/access.ts';
+import { readTokens, readUsers } from './access/access-files.ts';
 import { loadBcrypt } from './access/bcrypt.ts';
 import { TrustedProxies } from './access/client-address.ts';
-import { parseHtpasswd } from './access/htpasswd.ts';
 import { IssuedTokens } from './access/issued-tokens.ts';
 import { LastUses } from './access/last-uses.ts';
 import { Lockout } from './access/lockout.ts';
@@ -11,7 +11,6 @@ import { Networks } from './access/networks.ts';
 import { Identities, type TrustedIssuer } from './access/oidc.ts';
 import { Passwords } from './access/passwords.ts';
 import { type Rule, Rules } from './access/rules.ts';
-import { parseTokenFile } from './access/token-file.ts';
 import { Tokens } from './access/tokens.ts';
 import { Visibility } from './access/visibility.ts';
 import { errorText, type Log } from './observe/log.ts';
@@ -45,40 +44,40 @@ export interface OpenAccess extends AsyncDisposable {
 export async function openAccess(settings: AccessSettings, { records, log, watch }: AccessParts): Promise<OpenAccess> {
   const { anonymous, htpasswdFile, tokensFile, oidc = [], networks = [], rules, trustedProxies, staleMs } = settings;
   await using opened = new AsyncDisposableStack();
-  const passwords = new Passwords({ lockout: new Lockout() });
+  const onLocked = (address: string) =>
+    log.warn({ address }, 'too many wrong passwords: none is heard from there for a minute');
+  const passwords = new Passwords({ lockout: new Lockout({ onLocked }) });
   const tokens = new Tokens();
 
-  const follow = async <T>(key: string, path: string, { parse, use }: FileUse<T>) => {
-    const read = async () => use(parsed({ key, path, text: await textOf(key, path) }, parse));
-    // Before it is read: what changes in between is seen.
+  /** Followed before it is read, so that what changes in between is seen. */
+  const follow = async (path: string, read: () => Promise<void>) => {
     const readAgain = () =>
       read().then(
-        () => log.info({ key, path }, 'read again'),
-        (error) => log.error({ key, path, error: errorText(error) }, 'what was read before counts'),
+        () => log.info({ path }, 'read again'),
+        (error: Error) => log.error({ error: error.message }, 'a file was not read again: what was read before counts'),
       );
     opened.use(watch(path, readAgain));
     await read();
   };
   if (htpasswdFile !== undefined) {
     await loadBcrypt();
-    await follow('access.htpasswdFile', htpasswdFile, {
-      parse: parseHtpasswd,
-      use: (hashes) => passwords.use(hashes),
-    });
+    await follow(htpasswdFile, async () => passwords.use(await readUsers(htpasswdFile)));
   }
   if (tokensFile !== undefined) {
-    await follow('access.tokensFile', tokensFile, {
-      parse: parseTokenFile,
-      use: (file) => tokens.use(file),
-    });
+    await follow(tokensFile, async () => tokens.use(await readTokens(tokensFile)));
     const onProblem = (problem: string) => log.warn({ problem }, 'nothing is lost but who used a token when');
     const lastUses = new LastUses({ tokensFile, tokens, onProblem });
     await lastUses.start();
     opened.defer(() => lastUses.stop());
   }
+  const proxies = new TrustedProxies(trustedProxies);
+  const places = new Networks(networks);
+  /** Of what an upstream does not tell, one line a minute says enough. */
+  const told = new LRUCache<string, true>({ max: 1000, ttl: 60_000 });
   const access = new Access({
     asksForCredentials: anonymous === 'none',
-    networks: new Networks(networks),
+    // What a proxy does not say whom it brings stands for nobody, wherever the proxy itself is.
+    networks: { principalOf: (address) => (proxies.isTrusted(address) ? undefined : places.principalOf(address)) },
     passwords,
     tokens,
     issued: new IssuedTokens(),
@@ -88,6 +87,11 @@ export async function openAccess(settings: AccessSettings, { records, log, watch
     rules: new Rules(rules),
     visibility: new Visibility({
       staleMs,
+      onProblem: ({ registry, path }, error) => {
+        if (told.has(registry)) return;
+        told.set(registry, true);
+        log.warn({ registry, path, error: errorText(error) }, 'nobody could tell whether it is public');
+      },
       verdicts: {
         get: (repository) => records.verdict(repository),
         put: (repository, isPublic, at) => records.putVerdict(repository, isPublic, at),
@@ -97,33 +101,7 @@ export async function openAccess(settings: AccessSettings, { records, log, watch
   const parts = opened.move();
   return {
     access,
-    proxies: new TrustedProxies(trustedProxies),
+    proxies,
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
-}
-
-interface KeyedText {
-  readonly key: string;
-  readonly path: string;
-  readonly text: string;
-}
-
-interface FileUse<T> {
-  readonly parse: (text: string) => T;
-  readonly use: (parsed: T) => void;
-}
-
-async function textOf(key: string, path: string): Promise<string> {
-  return await readFile(path, 'utf8').catch((cause) => {
-    const why = (cause as NodeJS.ErrnoException).code ?? String(cause);
-    throw new Error(`${key} cannot be read: ${path}: ${why}; name a file that this user may read`, { cause });
-  });
-}
-
-function parsed<T>({ key, path, text }: KeyedText, parse: (text: string) => T): T {
-  try {
-    return parse(text);
-  } catch (cause) {
-    throw new Error(`${key} cannot be used: ${path}: ${(cause as Error).message}`, { cause });
-  }
 }

@@ -37,18 +37,23 @@ export interface Question {
   /** Whether the upstream gives the repository to everybody. */
   readonly ask: (signal: AbortSignal) => Promise<boolean>;
   readonly signal: AbortSignal;
+  /** Of the client, whatever proxies stand between. */
+  readonly address: string;
 }
 
 export type Decision =
-  /** `isPrivate`: what it sees is not for everybody. */
-  | { readonly isAllowed: true; readonly isPrivate: boolean }
+  /**
+   * `isPrivate`: what it sees is not for everybody. `isUnsure`: it was for everybody, and nobody could tell lately
+   * whether it still is: our credentials must fetch nothing more for this caller.
+   */
+  | { readonly isAllowed: true; readonly isPrivate: boolean; readonly isUnsure?: boolean }
   /** `why` is for the log: a client is told the same, whatever kept it out. */
   | { readonly isAllowed: false; readonly why: string };
 
 export interface AccessOptions {
   /** Nobody pulls without a name: then, and only then, clients are asked for credentials. */
   readonly asksForCredentials: boolean;
-  readonly networks: Networks;
+  readonly networks: Pick<Networks, 'principalOf'>;
   readonly passwords: Passwords;
   readonly tokens: Tokens;
   readonly issued: IssuedTokens;
@@ -75,27 +80,23 @@ export class Access {
     );
   }
 
-  /** For our own token endpoint; `undefined` for who has no name, and for who only shows what was issued here. */
+  /** For our own token endpoint; `undefined` for who shows no credentials, or only what was issued here. */
   async issueToken(caller: Caller): Promise<IssuedToken | undefined> {
     const credentials = parseAuthorization(caller.authorization);
     const known = credentials && (await this.#withCredentials(credentials, caller));
-    if (known?.isIssued) return undefined;
-    const principal = known?.principal ?? this.#withoutCredentials(caller);
-    if (principal.name === undefined) return undefined;
-    return this.#options.issued.issue(principal, known?.isStillGood ?? (() => true));
+    // A token of who is known by where he stands, or by his key, could be used without either.
+    if (!known || known.isIssued) return undefined;
+    return this.#options.issued.issue(known.principal, known.isStillGood);
   }
 
+  /** Rejects with `OciError` UNAVAILABLE where that cannot be found out for the crowd of those who ask. */
   decide(wish: Wish, question: Question): Decision | Promise<Decision> {
     const { repository, exposure } = wish;
     const { effect, why } = this.#rule(wish);
     if (effect === 'deny') return { isAllowed: false, why };
     if (exposure === 'nothing') return { isAllowed: true, isPrivate: false };
-    if (exposure === 'public') return { isAllowed: true, isPrivate: true };
-    // Who may see it all the same need not wait for an answer, and what nobody asked for lately may be private by now.
-    if (effect === 'allow') {
-      const isPrivate = exposure === 'private' || !this.#options.visibility.isProvenPublic(repository);
-      return { isAllowed: true, isPrivate };
-    }
+    // Who may see it all the same need not wait for an answer; what comes so was shown to nobody without a right.
+    if (exposure === 'public' || effect === 'allow') return { isAllowed: true, isPrivate: true };
     if (exposure === 'private') return { isAllowed: false, why: 'private' };
     return this.#ofPublic(repository, question);
   }
@@ -116,9 +117,13 @@ export class Access {
     return { effect, why: `access.rules[${rule}]` };
   }
 
-  async #ofPublic(repository: Repository, { ask, signal }: Question): Promise<Decision> {
-    const isPublic = await this.#options.visibility.check(repository, ask, { signal, patienceMs: recheckMs });
-    return isPublic ? { isAllowed: true, isPrivate: false } : { isAllowed: false, why: 'not public' };
+  async #ofPublic(repository: Repository, { ask, signal, address }: Question): Promise<Decision> {
+    const options = { signal, address, patienceMs: recheckMs };
+    const sight = await this.#options.visibility.check(repository, ask, options);
+    if (sight === 'unasked') throw tooManyQuestions();
+    if (sight === 'private') return { isAllowed: false, why: 'not public' };
+    if (sight === 'untold') return { isAllowed: false, why: 'nobody could tell whether it is public' };
+    return { isAllowed: true, isPrivate: false, isUnsure: sight === 'once public' };
   }
 
   #withoutCredentials({ address, certificate }: Caller): Principal {
@@ -157,6 +162,15 @@ function tooManyLogins(verdict: 'locked' | 'busy'): OciError {
   const why =
     verdict === 'locked' ? 'too many wrong passwords came from this address' : 'too many log in at this moment';
   return new OciError('TOOMANYREQUESTS', `${why}; try again in a minute`);
+}
+
+/** Not 404: whoever fills the places must not make what is public look as if it were not there. */
+function tooManyQuestions(): OciError {
+  return new OciError(
+    'UNAVAILABLE',
+    'whether everybody may pull this cannot be found out now: too many others are being asked about; try again in a ' +
+      'moment, or pull from the registry itself',
+  );
 }
 
 /** How long a pull waits to hear that what was public an hour ago still is. */

@@ -9,6 +9,8 @@ export interface LockoutOptions {
   readonly most?: number;
   readonly windowMs?: number;
   readonly lockedMs?: number;
+  /** An address is locked from now on. */
+  readonly onLocked?: (address: string) => void;
 }
 
 interface Offender {
@@ -25,13 +27,15 @@ export class Lockout {
   readonly #most: number;
   readonly #windowMs: number;
   readonly #lockedMs: number;
+  readonly #onLocked: (address: string) => void;
   readonly #offenders = new LRUCache<string, Offender>({ max: mostAddresses });
 
-  constructor({ now = () => performance.now(), most = 10, windowMs = 60_000, lockedMs = 60_000 }: LockoutOptions = {}) {
-    this.#now = now;
-    this.#most = most;
-    this.#windowMs = windowMs;
-    this.#lockedMs = lockedMs;
+  constructor(options: LockoutOptions = {}) {
+    this.#now = options.now ?? (() => performance.now());
+    this.#most = options.most ?? 10;
+    this.#windowMs = options.windowMs ?? 60_000;
+    this.#lockedMs = options.lockedMs ?? 60_000;
+    this.#onLocked = options.onLocked ?? (() => {});
   }
 
   isLocked(address: string): boolean {
@@ -54,6 +58,7 @@ export class Lockout {
     if (offender.failures.length >= this.#most) {
       offender.failures = [];
       offender.lockedUntil = now + this.#lockedMs;
+      this.#onLocked(block);
     }
     this.#offenders.set(block, offender);
   }

@@ -4,6 +4,7 @@ import { anonymousName, isReservedName } from '../access/principal.ts';
 import { loadConfig } from '../config/load.ts';
 import { printableConfig } from '../config/printable.ts';
 import { configJsonSchema } from '../config/schema.ts';
+import { checkFiles } from './check-files.ts';
 import { explain } from './explain.ts';
 
 interface Flags {
@@ -39,7 +40,7 @@ export function addConfigCommand(program: Command): void {
     .action(() => writeJson(configJsonSchema()));
 }
 
-function check(image: string | undefined, flags: CheckFlags, command: Command): void {
+async function check(image: string | undefined, flags: CheckFlags, command: Command): Promise<void> {
   const { explain: principal } = flags;
   if (principal !== undefined && image === undefined)
     command.error('--explain needs a repository too: --explain PRINCIPAL REPOSITORY');
@@ -48,7 +49,7 @@ function check(image: string | undefined, flags: CheckFlags, command: Command): 
   if (principal !== undefined && principal !== anonymousName && isReservedName(principal))
     command.error(`'${principal}' is nobody's name: give one principal, or "${anonymousName}"`);
   const { config, file, warnings } = loadConfig({ file: flags.config });
-  for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
+  for (const warning of [...warnings, ...(await checkFiles(config))]) process.stderr.write(`warning: ${warning}\n`);
   process.stdout.write(`${file ?? 'no configuration file, so the defaults'}: fine\n`);
   if (principal === undefined || image === undefined) return;
   for (const line of explain(config, { principal, image })) process.stdout.write(`${line}\n`);

@@ -3,6 +3,7 @@ import { type Command, CommanderError } from 'commander';
 import { readLastUses } from '../access/last-uses.ts';
 import { formatTokenFile, parseTokenFile, type TokenRecord, tokenNameFault } from '../access/token-file.ts';
 import { newTokenText, tokenHash } from '../access/tokens.ts';
+import { globObjection } from '../config/access-problems.ts';
 import { parseDuration } from '../config/units.ts';
 import { accessFile, editAccessFile, type FileFlags, fileOptions, readAccessFile } from './access-file.ts';
 import { tokenLines } from './token-lines.ts';
@@ -116,8 +117,10 @@ function scopeFault(glob: string): string | undefined {
   const found = `--scope: found ${JSON.stringify(glob)}`;
   if (glob === '' || /[\s\p{Cc}]/u.test(glob)) return `${found}, allowed is a glob such as "docker.io/acme/**"`;
   // Names without a registry are docker.io's for people, but no scope would ever match them.
-  if (/[.:*]/.test(registry) || registry === 'localhost') return undefined;
-  return `${found}, which begins with no registry; write "docker.io/${glob}"`;
+  if (glob.includes('/') && !/[.:*]/.test(registry) && registry !== 'localhost')
+    return `${found}, which begins with no registry; write "docker.io/${glob}"`;
+  const allowed = globObjection(glob, ['*']);
+  return allowed && `${found}, allowed is ${allowed}`;
 }
 
 function usageFault(message: string): CommanderError {

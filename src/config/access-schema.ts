@@ -5,8 +5,10 @@ import { list, network, oneOf, section, text, url } from './fields.ts';
 const ofSomebody = 'the name of a principal, other than "anonymous" and without "*"';
 
 function principal() {
-  return text(ofSomebody).refine((name) => name !== 'anonymous' && !name.includes('*'), { error: ofSomebody });
+  return text(ofSomebody).refine((name) => !/^anonymous$/i.test(name) && !name.includes('*'), { error: ofSomebody });
 }
+
+const listed = 'a principal or a glob; who has no name is "anonymous", in lower case';
 
 const issuer = section({
   issuer: url(['https', 'http']).describe('The issuer, exactly as in the token.'),
@@ -25,9 +27,10 @@ const client = section({
 
 const rule = section({
   effect: oneOf(['allow', 'deny']).describe('What the rule decides.'),
-  principals: list(text(), 'a list of principals').describe(
-    'Principals it speaks of, each a name or a glob; "anonymous" is who has no name, "*" everybody.',
-  ),
+  principals: list(
+    text().refine((name) => name === 'anonymous' || name.toLowerCase() !== 'anonymous', { error: listed }),
+    'a list of principals',
+  ).describe('Principals it speaks of, each a name or a glob; "anonymous" is who has no name, "*" everybody.'),
   repositories: list(text(), 'a list of globs').describe('Globs such as "docker.io/acme/**".'),
 });
 
@@ -45,19 +48,3 @@ export const access = section({
     .prefault([])
     .describe('Rules in order, of which the first that matches decides.'),
 });
-
-interface KnownBy {
-  readonly access: z.output<typeof access>;
-  readonly listen: { readonly tls?: { readonly clientCaFile?: string | undefined } | undefined };
-}
-
-/** What would let nobody in at all. */
-export function accessProblems({ access, listen }: KnownBy): { path: string[]; allowed: string }[] {
-  const { anonymous, htpasswdFile, tokensFile, oidc = [], networks = [] } = access;
-  const isAnybodyKnown =
-    htpasswdFile ?? tokensFile ?? listen.tls?.clientCaFile ?? (oidc.length > 0 || networks.length > 0 || undefined);
-  if (anonymous === 'pull' || isAnybodyKnown !== undefined) return [];
-  const allowed =
-    '"pull", or "none" together with a way to be known: htpasswdFile, tokensFile, oidc, networks or listen.tls.clientCaFile';
-  return [{ path: ['access', 'anonymous'], allowed }];
-}

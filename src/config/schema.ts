@@ -1,6 +1,7 @@
 // Every key of the configuration, with its default and one sentence on what it does.
 import { z } from 'zod';
-import { access, accessProblems } from './access-schema.ts';
+import { accessProblems } from './access-problems.ts';
+import { access } from './access-schema.ts';
 import {
   duration,
   durationOrForever,
@@ -15,7 +16,7 @@ import {
   url,
   whole,
 } from './fields.ts';
-import { unlistedProblems, upstreams } from './upstream-schema.ts';
+import { misnamed, unlistedProblems, upstreams } from './upstream-schema.ts';
 
 const listen = section({
   host: text().prefault('0.0.0.0').describe('The address that clients reach the mirror on.'),
@@ -134,6 +135,8 @@ export const configSchema = section({
   // With a problem elsewhere the upstreams may not have been put together.
   if (context.issues.length > 0) return;
   for (const { path, allowed } of accessProblems(config)) context.addIssue({ code: 'custom', path, message: allowed });
+  for (const name of misnamed(config.upstreams))
+    context.addIssue({ code: 'custom', path: ['upstreams', name], message: 'the name that images have: docker.io' });
   for (const { key, allowed } of unlistedProblems(config.upstreams))
     context.addIssue({ code: 'custom', path: ['upstreams', '*', key], message: allowed });
   const names = Object.keys(config.upstreams).filter((name) => name !== '*');

@@ -102,6 +102,14 @@ function resolve(given: Record<string, GivenUpstream | null>): Record<string, Up
   return Object.fromEntries(resolved);
 }
 
+/** Names of Docker Hub that images are known by as docker.io. */
+const dockerHubAliases = ['index.docker.io', 'registry-1.docker.io', 'registry.hub.docker.com'];
+
+/** Keys under which nothing would ever be looked up. */
+export function misnamed(upstreams: Readonly<Record<string, Upstream>>): string[] {
+  return dockerHubAliases.filter((name) => Object.hasOwn(upstreams, name));
+}
+
 /** What makes no sense for registries that nobody named. */
 export function unlistedProblems(upstreams: Readonly<Record<string, Upstream>>): { key: string; allowed: string }[] {
   const unlisted = upstreams['*'];

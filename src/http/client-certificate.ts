@@ -8,7 +8,13 @@ const plainName = /^[A-Za-z0-9][A-Za-z0-9._@:+-]{0,127}$/;
 
 const distrusted = new WeakSet<Socket>();
 /** To take a certificate apart takes longer than to serve a manifest. */
-const names = new WeakMap<Socket, string | undefined>();
+const names = new WeakMap<Socket, Named>();
+
+interface Named {
+  readonly name: string | undefined;
+  /** Milliseconds since 1970: a connection may outlive its certificate. */
+  readonly until: number;
+}
 
 /**
  * The common name, if an authority that is trusted now vouches for it. `undefined` for several names in one certificate,
@@ -16,13 +22,16 @@ const names = new WeakMap<Socket, string | undefined>();
  */
 export function commonNameOf(socket: Socket): string | undefined {
   if (!(socket instanceof TLSSocket) || !socket.authorized || distrusted.has(socket)) return undefined;
-  if (!names.has(socket)) names.set(socket, nameIn(socket));
-  return names.get(socket);
+  const named = names.get(socket) ?? nameIn(socket);
+  names.set(socket, named);
+  return Date.now() < named.until ? named.name : undefined;
 }
 
-function nameIn(socket: TLSSocket): string | undefined {
-  const name: unknown = socket.getPeerCertificate()?.subject?.CN;
-  return typeof name === 'string' && plainName.test(name) && !isReservedName(name) ? name : undefined;
+function nameIn(socket: TLSSocket): Named {
+  const { subject, valid_to: end } = socket.getPeerCertificate() ?? {};
+  const name: unknown = subject?.CN;
+  const isPlain = typeof name === 'string' && plainName.test(name) && !isReservedName(name);
+  return { name: isPlain ? name : undefined, until: Date.parse(end ?? '') };
 }
 
 /** From now on the connection's certificate proves nothing: it was checked against authorities of the past. */

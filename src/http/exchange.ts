@@ -20,6 +20,8 @@ export interface ExchangeVariables {
   /** When the head of an answer went out past the middleware, as `performance.now()` tells it. */
   headAt: number | undefined;
   error: unknown;
+  /** What an upstream has been waited for so far. */
+  waitedMs: number | undefined;
 }
 
 export interface ExchangeEnv {
@@ -29,9 +31,12 @@ export interface ExchangeEnv {
 
 export type Exchange = Context<ExchangeEnv>;
 
+/** What is here already can be given after the longest wait, too. */
+const leastMs = 200;
+
 /**
  * Work that has to end before the answer begins: its signal fires when the client is gone, and with a TimeoutError when
- * the upstream has had its time. `AbortSignal.timeout` would keep each of thousands of hits a second in memory until then.
+ * the upstream has had its time, once for all such work of a request. `AbortSignal.timeout` would keep each of thousands of hits a second in memory until then.
  */
 export async function beforeAnswer<T>(
   exchange: Exchange,
@@ -42,13 +47,16 @@ export async function beforeAnswer<T>(
   const clientGone = exchange.get('clientGone');
   const leave = () => controller.abort(clientGone.reason);
   clientGone.addEventListener('abort', leave, { once: true });
+  const startedAt = performance.now();
+  const waitedMs = exchange.get('waitedMs') ?? 0;
   const late = setTimeout(
     () => controller.abort(new DOMException('the upstream did not answer in time', 'TimeoutError')),
-    upstream.answerTimeoutMs,
+    Math.max(leastMs, upstream.answerTimeoutMs - waitedMs),
   );
   try {
     return await work(controller.signal);
   } finally {
+    exchange.set('waitedMs', waitedMs + performance.now() - startedAt);
     clearTimeout(late);
     clientGone.removeEventListener('abort', leave);
   }

@@ -2,6 +2,7 @@
 import type { Access, Exposure } from '../access/access.ts';
 import { OciError } from '../oci/errors.ts';
 import { formatRepository } from '../oci/repository.ts';
+import { offlineUpstream } from '../upstream/offline-upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
 import { unknownCode } from './errors.ts';
 import { beforeAnswer, type Exchange } from './exchange.ts';
@@ -18,17 +19,28 @@ export async function admit(exchange: Exchange, { access, exposureOf }: Gate, so
   const exposure = exposureOf(upstream.name) ?? 'private';
   const wish = { principal: exchange.get('principal'), repository, exposure };
   const ask = (signal: AbortSignal) => upstream.isPublic(repository.path, signal);
+  const asking = { ask, address: exchange.get('address') };
   const decision = await (exposure === 'check'
-    ? beforeAnswer(exchange, source, async (signal) => access.decide(wish, { ask, signal }))
-    : access.decide(wish, { ask, signal: exchange.get('clientGone') }));
-  if (decision.isAllowed)
-    return decision.isPrivate ? { upstream, repository: { ...repository, isPrivate: true } } : source;
+    ? beforeAnswer(exchange, source, async (signal) => access.decide(wish, { ...asking, signal }))
+    : access.decide(wish, { ...asking, signal: exchange.get('clientGone') }));
+  if (decision.isAllowed) {
+    if (decision.isPrivate) return { upstream, repository: { ...repository, isPrivate: true } };
+    return decision.isUnsure ? asCached(source) : source;
+  }
   exchange.set('refused', decision.why);
   throw new OciError(
     unknownCode(exchange.get('path')?.target.kind),
     `${formatRepository(repository)} does not exist upstream, or is not for whoever asks; if it is private, ask with ` +
       'credentials of this mirror that may see it, or pull from the registry itself',
   );
+}
+
+/** What everybody could see when it came is here for everybody; what is not here may have come since. */
+function asCached({ repository, upstream: { name, label } }: Source): Source {
+  const why =
+    `it could not be confirmed within the last hour that everybody may still see ${formatRepository(repository)}, ` +
+    'so nothing of it is fetched that is not here';
+  return { repository, upstream: offlineUpstream({ name, label, why }) };
 }
 
 /** For a list of what is cached: of a name `registry/path`. */

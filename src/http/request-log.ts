@@ -38,6 +38,9 @@ export function requestLog(log: Log, metrics: Metrics): MiddlewareHandler<Exchan
         totalMs: Math.round(performance.now() - startedAt),
         remote: exchange.get('address'),
         principal: exchange.get('principal')?.name,
+        ...(incoming.headers.authorization !== undefined && {
+          credentials: exchange.get('principal')?.by ?? 'unknown',
+        }),
         refused: exchange.get('refused'),
         userAgent: incoming.headers['user-agent'],
         ...(error !== undefined && { error: errorText(error) }),

@@ -16,7 +16,10 @@ export async function sendToken(exchange: Exchange, access: Access): Promise<Res
   return exchange.json({ token, access_token: token, expires_in: expiresInSeconds });
 }
 
-/** In terms of the address that the client used; Basic where that cannot be told. */
+/**
+ * In terms of the address that the client used. Basic where that cannot be told: a realm of ours would send the password
+ * elsewhere, or in the clear.
+ */
 export function challengeOf(exchange: Exchange, proxies: TrustedProxies): string {
   const { incoming } = exchange.env;
   const isToken = (incoming.url ?? '').split('?', 1)[0] === tokenPath;
@@ -30,15 +33,12 @@ const hostForm = /^[a-z0-9._-]+(?::\d{1,5})?$|^\[[0-9a-f:.]+\](?::\d{1,5})?$/i;
 
 function originOf({ env: { incoming } }: Exchange, proxies: TrustedProxies): string | undefined {
   const { headers, socket } = incoming;
-  const told = (name: string) =>
-    (isTrusted
-      ? String(headers[name] ?? '')
-          .split(',')
-          .at(-1)
-          ?.trim()
-      : '') || undefined;
+  // Of several proxies the first met the client.
+  const told = (name: string) => headers[name]?.toString().split(',')[0]?.trim() || undefined;
+  const forwarded = { host: told('x-forwarded-host'), scheme: told('x-forwarded-proto') };
   const isTrusted = proxies.isTrusted(socket.remoteAddress ?? '');
-  const host = told('x-forwarded-host') ?? headers.host ?? '';
-  const scheme = told('x-forwarded-proto') ?? ('encrypted' in socket ? 'https' : 'http');
+  if (!isTrusted && (forwarded.host ?? forwarded.scheme) !== undefined) return undefined;
+  const host = forwarded.host ?? headers.host ?? '';
+  const scheme = forwarded.scheme ?? ('encrypted' in socket ? 'https' : 'http');
   return hostForm.test(host) && /^https?$/.test(scheme) ? `${scheme}://${host}` : undefined;
 }

@@ -9,7 +9,7 @@ import { abandonable } from '../upstream/abandonable.ts';
 import { unlisted } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
 import { asError } from './fill-failure.ts';
-import { addOrigin, linkBlob, type MayUse } from './links.ts';
+import { addOrigin, isGiven, linkBlob, type MayUse } from './links.ts';
 
 export interface Adoption {
   readonly source: Source;
@@ -20,8 +20,6 @@ export interface Adoption {
   readonly spools: Spools;
   readonly records: Records;
   readonly mayUse: MayUse;
-  /** What everybody could see at one registry is everybody's here. */
-  readonly mayShare: boolean;
   readonly signal: AbortSignal;
   readonly onSettled: (failure?: unknown) => void;
   readonly open: (spool: Spool | undefined) => void;
@@ -42,15 +40,14 @@ export async function adoptableSize(
 }
 
 /**
- * `false` when it must be fetched after all. The repository needs its upstream's word or, where all may pull everything, a
- * link: nobody knows where the file came from.
+ * `false` when it must be fetched after all. The repository needs its upstream's word, whatever a manifest names, unless
+ * the file has just come for it: nobody knows where it came from.
  * Rejects when it is not what its name says, with the file and its record gone, and when it could not be read.
  */
 export async function adoptFile(adoption: Adoption): Promise<boolean> {
-  const { source, digest, size, store, spools, records, mayShare, signal, onSettled, open } = adoption;
+  const { source, digest, size, store, spools, records, signal, onSettled, open } = adoption;
   const { upstream, repository } = source;
-  const linked = mayShare ? records.link(repository, digest) : undefined;
-  const told = linked?.size ?? (await upstream.proveBlob(repository.path, digest, signal));
+  const told = knownSize(adoption) ?? (await upstream.proveBlob(repository.path, digest, signal));
   const isHere = told === size && (await store.has(digest, size));
   const spool = isHere ? await spools.adopt(digest, size).catch(() => undefined) : undefined;
   if (!spool) {
@@ -62,7 +59,7 @@ export async function adoptFile(adoption: Adoption): Promise<boolean> {
   }
   try {
     records.putUnproven(digest, size, Date.now());
-    linkBlob(records, repository, digest, size);
+    linkBlob(records, repository, { digest, size });
     if (size > 0) open(spool);
     await abandonable(spool.verify(), signal);
     await spools.commit(spool, store);
@@ -82,4 +79,11 @@ export async function adoptFile(adoption: Adoption): Promise<boolean> {
   } finally {
     await spool.close();
   }
+}
+
+/** Where a fill that had left the table has put it away after all, it is here as any other blob is. */
+function knownSize({ source, digest, records, mayUse }: Adoption): number | undefined {
+  const record = records.blob(digest);
+  const ground = record?.proven ? mayUse(source.repository, digest) : undefined;
+  return ground && isGiven(ground, records.link(source.repository, digest)) ? record?.size : undefined;
 }

@@ -6,7 +6,7 @@ import type { Repository } from '../oci/repository.ts';
 import type { BlobStore } from '../store/blob-store.ts';
 import type { Content } from '../store/content.ts';
 import type { Disk } from '../store/disk.ts';
-import type { BlobRecord, Records } from '../store/records.ts';
+import type { Records } from '../store/records.ts';
 import type { Spool } from '../store/spool.ts';
 import { abandonable } from '../upstream/abandonable.ts';
 import type { Source } from '../upstream/upstreams.ts';
@@ -14,7 +14,8 @@ import type { Absences } from './absences.ts';
 import type { Fill } from './fill.ts';
 import { goesOnPastDisk } from './fill-failure.ts';
 import type { Fills } from './fills.ts';
-import { addOrigin, isManifestHere, linkBlob, type MayUse, mayProve, tryToRemember } from './links.ts';
+import { isOfRegistry, lookUp } from './here.ts';
+import { addOrigin, linkBlob, type MayUse, mayProve, tryToRemember } from './links.ts';
 import type { Outcome } from './outcome.ts';
 import { openPastDisk, SpooledContent } from './past-disk.ts';
 import { repositoryKey } from './repository-key.ts';
@@ -43,18 +44,6 @@ export interface BlobsOptions {
   readonly log: Log;
 }
 
-/** What counts as stored for a repository. */
-interface Stored {
-  readonly record: BlobRecord;
-  /** Only its own registry's word is missing: it came to those who may see more. */
-  readonly isToProve: boolean;
-}
-
-interface Here {
-  readonly stored: Stored | undefined;
-  readonly running: Fill | undefined;
-}
-
 interface BlobWish {
   readonly source: Source;
   readonly digest: Digest;
@@ -74,32 +63,29 @@ export class Blobs {
   async open(wish: BlobWish, signal: AbortSignal): Promise<BlobAnswer | undefined> {
     const { records, store, fills, disk, absences } = this.#options;
     const { source, digest } = wish;
-    const { repository } = source;
-    if (isManifestHere(this.#options, repository, digest)) return undefined;
     // The upstream's word counts even where it cannot be written down.
     let isProven = false;
     // Each round decides on what is true in one turn; whatever it waits for may change that, so it looks again.
     for (;;) {
-      const stored = this.#stored(source, digest);
-      const running = stored ? undefined : fills.find(digest);
+      const { stored, running, size, isManifest, isToProve } = lookUp(this.#options, source, digest);
+      if (isManifest) return undefined;
       // What another registry is sending is neither as fast as this one's nor proven yet.
       const isForeign = running !== undefined && !isOfRegistry(running, source);
       if (!stored && !running) {
-        if (absences.has(repository, { blob: digest })) return undefined;
+        if (absences.has(source.repository, { blob: digest })) return undefined;
         if (disk.problem !== undefined) return this.#pass(wish, signal);
-        const size = records.link(repository, digest)?.size;
         const fill = fills.start(source, digest, { size, from: wish.wanted.start });
         const answer = await this.#read(fill, wish, 'miss', signal);
         if (answer !== 'ended') return answer;
       } else if (isForeign && !fills.givesWay(running, source)) {
         return this.#pass(wish, signal);
-      } else if (!isProven && !this.#mayHave(repository, digest, { stored, running })) {
+      } else if (!isProven && isToProve) {
         if ((await this.#prove(source, digest, signal)) === undefined) return undefined;
         isProven = true;
       } else if (stored) {
-        const content = await store.open(digest, stored.record.size);
+        const content = await store.open(digest, stored.size);
         if (content) {
-          records.touch(stored.record.id);
+          records.touch(stored.id);
           return { content, outcome: 'hit' };
         }
         this.#forget(digest);
@@ -115,13 +101,11 @@ export class Blobs {
 
   /** Never fills: what is not here is asked for by its first byte. */
   async stat(source: Source, digest: Digest, signal: AbortSignal): Promise<BlobStat | undefined> {
-    const { store, fills } = this.#options;
-    const { repository } = source;
-    if (isManifestHere(this.#options, repository, digest)) return undefined;
-    const stored = this.#stored(source, digest);
-    const running = stored ? undefined : fills.find(digest);
-    if (this.#mayHave(repository, digest, { stored, running })) {
-      const size = stored?.record.size;
+    const { store } = this.#options;
+    const { stored, running, isManifest, isToProve } = lookUp(this.#options, source, digest);
+    if (isManifest) return undefined;
+    if (!isToProve) {
+      const size = stored?.size;
       if (size !== undefined && (await store.has(digest, size))) return { size, outcome: 'hit' };
       // What another repository's upstream refuses is no answer here, nor is a fill that nobody waits for, which may be
       // long in coming: the proof below asks this one's.
@@ -133,21 +117,6 @@ export class Blobs {
     return size === undefined ? undefined : { size, outcome: 'miss' };
   }
 
-  #stored(source: Source, digest: Digest): Stored | undefined {
-    const { records, mayUse } = this.#options;
-    const record = records.blob(digest);
-    if (!record?.proven) return undefined;
-    if (mayUse(source.repository, digest)) return { record, isToProve: false };
-    return mayProve(records, source, digest) ? { record, isToProve: true } : undefined;
-  }
-
-  /** By link, or because the fill in flight is this repository's own: its upstream is giving the blob right now. */
-  #mayHave(repository: Repository, digest: Digest, { stored, running }: Here): boolean {
-    if (stored?.isToProve || running?.isHiddenFrom(repository)) return false;
-    if (this.#options.records.link(repository, digest)) return true;
-    return running !== undefined && isOfRepository(running, repository);
-  }
-
   async #prove(source: Source, digest: Digest, signal: AbortSignal): Promise<number | undefined> {
     const { absences, records, disk } = this.#options;
     const { upstream, repository } = source;
@@ -156,7 +125,7 @@ export class Blobs {
     if (size === undefined) absences.add(repository, { blob: digest });
     else
       tryToRemember(disk, () => {
-        linkBlob(records, repository, digest, size);
+        linkBlob(records, repository, { digest, size });
         // Of what another registry gave it proves nothing: who says so may have no more than its name.
         if (mayProve(records, source, digest)) addOrigin(records, repository, digest);
       });
@@ -200,7 +169,7 @@ export class Blobs {
     const { digest } = wish;
     if (absences.has(repository, { blob: digest })) return undefined;
     const { onResume } = fills.reports(wish.source, digest);
-    const link = ({ size }: Content) => linkBlob(records, repository, digest, size);
+    const link = ({ size }: Content) => linkBlob(records, repository, { digest, size });
     const onProven = () =>
       tryToRemember(disk, () => {
         if (content) link(content);
@@ -224,8 +193,8 @@ export class Blobs {
   /** What is here, or arriving, or lies here to be believed when somebody asks for it. */
   #isSpared(source: Source, digest: Digest): boolean {
     const { records, fills } = this.#options;
-    if (fills.find(digest)) return true;
-    return records.blob(digest)?.proven === false || this.#stored(source, digest) !== undefined;
+    if (fills.find(digest) || records.blob(digest)?.proven === false) return true;
+    return lookUp(this.#options, source, digest).stored !== undefined;
   }
 
   #forget(digest: Digest): void {
@@ -237,10 +206,6 @@ export class Blobs {
 /** For who only wants to know whether there is something to read. */
 function openedOrNot(fill: Fill): Promise<Spool | undefined> {
   return fill.opened.catch(() => undefined);
-}
-
-function isOfRegistry(fill: Fill, { repository }: Source): boolean {
-  return fill.source.repository.registry === repository.registry;
 }
 
 function isOfRepository(fill: Fill, repository: Repository): boolean {

@@ -1,5 +1,5 @@
 // One transfer that fills the cache for everyone who asks for the digest. It belongs to no request.
-import type { Repository } from '../oci/repository.ts';
+import { formatRepository, type Repository } from '../oci/repository.ts';
 import type { BlobStore } from '../store/blob-store.ts';
 import type { Disk } from '../store/disk.ts';
 import type { Records } from '../store/records.ts';
@@ -10,7 +10,8 @@ import { adoptableSize, adoptFile } from './adopt-file.ts';
 import { askFirst, type FirstQuestion } from './ask-first.ts';
 import type { Budget, Reservation } from './budget.ts';
 import { asError, isWorthless, NoRoomError, YieldedError } from './fill-failure.ts';
-import { addOrigin, linkBlob, type MayUse } from './links.ts';
+import { keepBlob } from './keep-blob.ts';
+import { type Ground, type MayUse, noteBlob } from './links.ts';
 import type { Share, Slots } from './slots.ts';
 import { Transfer } from './transfer.ts';
 
@@ -95,9 +96,16 @@ export class Fill {
     return this.#hasSlot;
   }
 
-  /** It is for those who may see more than this repository shows. */
-  isHiddenFrom({ isPrivate }: Repository): boolean {
-    return this.source.repository.isPrivate === true && !isPrivate;
+  /** On what ground it may be read for a repository of its registry; `undefined`: it is for those who may see more. */
+  groundFor({ isPrivate }: Repository): Ground | undefined {
+    if (!this.source.repository.isPrivate) return this.#options.mayShare ? 'shared' : 'registry';
+    return isPrivate ? 'registry' : undefined;
+  }
+
+  /** The upstream gives it for this very name, and not only for those who may see more. */
+  isFor(repository: Repository): boolean {
+    const isOfName = formatRepository(this.source.repository) === formatRepository(repository);
+    return isOfName && this.groundFor(repository) !== undefined;
   }
 
   /** Somebody waits for it, or reads it, until the function is called that this returns. */
@@ -173,7 +181,7 @@ export class Fill {
     const { source, spools, records, disk, isPlain, lanes, onSettled, onResume, onRecovered } = this.#options;
     if (reservation.isKept) this.#kept = spool;
     try {
-      linkBlob(records, source.repository, spool.digest, spool.size);
+      noteBlob(records, source.repository, spool.digest, spool.size);
       void spool.recovered.then((bytes) => {
         // What was not true is written once more.
         reservation.wrote(bytes - claimed);
@@ -208,7 +216,7 @@ export class Fill {
   }
 
   async #keep(spool: Spool, reservation: Reservation): Promise<void> {
-    const { source, digest, spools, store, records, onSettled } = this.#options;
+    const { source, spools, onSettled } = this.#options;
     if (!reservation.isKept) {
       onSettled();
       await spools.discard(spool);
@@ -216,17 +224,7 @@ export class Fill {
       void spool.closed.then(() => reservation.release());
       return;
     }
-    await spools.commit(spool, store);
-    try {
-      records.batch(() => {
-        // What rests here as somebody's manifest stays one.
-        records.putBlob(digest, spool.size, records.blob(digest)?.mediaType);
-        addOrigin(records, source.repository, digest);
-      });
-    } catch (error) {
-      if (!records.blob(digest)) await store.remove(digest);
-      throw error;
-    }
+    await keepBlob(this.#options, source.repository, spool);
     reservation.release();
     onSettled();
   }

@@ -7,7 +7,7 @@ import type { Repository } from '../oci/repository.ts';
 import type { Disk } from '../store/disk.ts';
 import type { Records } from '../store/records.ts';
 import type { Fills } from './fills.ts';
-import { type MayUse, tryToRemember } from './links.ts';
+import { type Ground, isGiven, type MayUse, tryToRemember } from './links.ts';
 import type { Manifests } from './manifests.ts';
 
 export interface ImageWalkOptions {
@@ -100,6 +100,7 @@ export class ImageWalk {
     const record = this.#options.records.blob(digest);
     if (record?.mediaType === undefined || record.size > this.#bytesLeft) return undefined;
     this.#options.stopping.throwIfAborted();
+    if (!this.#mayGive(digest)) return undefined;
     this.#manifestsLeft--;
     this.#bytesLeft -= record.size;
     return this.#options.manifests.stored(this.#repository, digest);
@@ -111,13 +112,23 @@ export class ImageWalk {
 
   /** Or as good as here: the last byte has come, whatever becomes of the upstream. */
   #isHere(digest: Digest): boolean {
-    const { records, mayUse, fills } = this.#options;
-    if (records.blob(digest)?.proven && mayUse(this.#repository, digest)) return true;
+    const { records, fills } = this.#options;
+    if (records.blob(digest)?.proven && this.#mayGive(digest)) return true;
     const fill = fills.find(digest);
     if (fill?.source.repository.registry !== this.#repository.registry) return false;
-    if (fill.isHiddenFrom(this.#repository)) return false;
+    if (!fill.isFor(this.#repository) && !this.#isOpen(digest, fill.groundFor(this.#repository))) return false;
     this.#isLasting = false;
     return fill.isWritten;
+  }
+
+  #mayGive(digest: Digest): boolean {
+    return this.#isOpen(digest, this.#options.mayUse(this.#repository, digest));
+  }
+
+  /** What is everybody's needs no link yet: it gets one. */
+  #isOpen(digest: Digest, ground: Ground | undefined): boolean {
+    if (ground !== 'registry') return ground === 'shared';
+    return isGiven(ground, this.#options.records.link(this.#repository, digest));
   }
 
   /** A blob that was evicted lost its links; back by way of another repository it is still this manifest's. */

@@ -1,22 +1,37 @@
-// Which repository may have which digest: by its manifests and its upstream's own word, never by a client's, and that word
-// counts only for bytes that came from where it comes from.
+// Which repository may have which digest: by its upstream's own word, never by a client's, and that word counts only for
+// bytes that came from where it comes from.
+import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
-import { isManifestType, mediaTypes } from '../oci/media-types.ts';
+import { mediaTypes } from '../oci/media-types.ts';
 import type { Repository } from '../oci/repository.ts';
 import type { Disk } from '../store/disk.ts';
-import type { Records } from '../store/records.ts';
+import type { Link, Records } from '../store/records.ts';
 import { unlisted } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
 
-/** Whether what rests here under a digest counts as stored for a repository. To all others it is as if it were not here. */
-export type MayUse = (repository: Repository, digest: Digest) => boolean;
+/** Why bytes count as here for a repository: everybody may have them, or its registry gave them, be it to another one. */
+export type Ground = 'shared' | 'registry';
+
+/** On what ground what rests here counts as stored for a repository. To all others it is as if it were not here. */
+export type MayUse = (repository: Repository, digest: Digest) => Ground | undefined;
 
 /**
  * Anybody can set up a registry that names a digest, or says that it has it: that must not open what came from another
  * one. `mayShare`: what everybody could see, wherever, is everybody's here too.
  */
 export function usableOf(records: Pick<Records, 'isFrom' | 'isPublic'>, mayShare: boolean): MayUse {
-  return (repository, digest) => records.isFrom(repository, digest) || (mayShare && records.isPublic(digest));
+  return (repository, digest) => {
+    if (mayShare && records.isPublic(digest)) return 'shared';
+    return records.isFrom(repository, digest) ? 'registry' : undefined;
+  };
+}
+
+/**
+ * Whether no word of the upstream is missing. Whoever may push to one repository of a registry can write a manifest that
+ * names what another one has: it opens only what is everybody's.
+ */
+export function isGiven(ground: Ground, link: Link | undefined): boolean {
+  return link !== undefined && (link.proven || ground === 'shared');
 }
 
 /**
@@ -32,10 +47,21 @@ export function mayProve(
   return upstream.label !== unlisted && !records.hasOrigin(digest);
 }
 
-/** The upstream gave, or offered, this blob for this repository. */
-export function linkBlob(records: Records, repository: Repository, digest: Digest, size: number): void {
+/** The upstream offers this blob for this repository: so long is it, should it come. */
+export function noteBlob(records: Records, repository: Repository, digest: Digest, size: number): void {
   if (records.link(repository, digest)) return;
   records.addLinks(repository, [{ digest, size, mediaType: mediaTypes.octetStream }]);
+}
+
+/** The upstream gave all of this blob for this repository, or proved to have it. */
+export function linkBlob(
+  records: Records,
+  repository: Repository,
+  { digest, size }: Omit<Descriptor, 'mediaType'>,
+): void {
+  const link = records.link(repository, digest);
+  if (link?.proven) return;
+  records.proveLink(repository, { digest, size, mediaType: link?.mediaType ?? mediaTypes.octetStream });
 }
 
 /** The repository's registry gave all of what rests here or, if it had given that before, proved it for this repository. */
@@ -46,17 +72,6 @@ export function addOrigin(records: Records, repository: Repository, digest: Dige
     // To this repository it is as if it had just come: whoever found it missing has to look again.
     records.prove(digest);
   });
-}
-
-/** Digests of manifests are no blobs to a client, although they rest beside them. */
-export function isManifestHere(
-  { records, mayUse }: { readonly records: Records; readonly mayUse: MayUse },
-  repository: Repository,
-  digest: Digest,
-): boolean {
-  const link = records.link(repository, digest);
-  if (link) return isManifestType(link.mediaType);
-  return records.blob(digest)?.mediaType !== undefined && mayUse(repository, digest);
 }
 
 /** What the cache would like to remember, but answers without: a full disk must not cost anybody a pull. */

@@ -3,14 +3,15 @@ import type { Log } from '../observe/log.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import { type Manifest, type ManifestChildren, manifestChildren } from '../oci/manifest.ts';
+import { isManifestType } from '../oci/media-types.ts';
 import { formatRepository, type Repository } from '../oci/repository.ts';
 import type { BlobStore } from '../store/blob-store.ts';
 import type { Disk } from '../store/disk.ts';
-import type { Records } from '../store/records.ts';
+import type { Link, Records } from '../store/records.ts';
 import { UpstreamError } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
 import type { Absences } from './absences.ts';
-import { addOrigin, type MayUse, tryToRemember } from './links.ts';
+import { addOrigin, type Ground, isGiven, type MayUse, tryToRemember } from './links.ts';
 import type { Outcome } from './outcome.ts';
 import { repositoryKey } from './repository-key.ts';
 import { SingleFlight } from './single-flight.ts';
@@ -18,6 +19,13 @@ import { SingleFlight } from './single-flight.ts';
 export interface ManifestAnswer {
   readonly manifest: Manifest;
   readonly outcome: Outcome;
+}
+
+/** What rests here and counts as stored for a repository. */
+interface Here {
+  readonly manifest: Manifest;
+  readonly ground: Ground;
+  readonly link: Link | undefined;
 }
 
 export interface ManifestsOptions {
@@ -41,10 +49,10 @@ export class Manifests {
 
   /** By digest. `undefined` when the upstream proved that this repository has no such manifest. */
   async get(source: Source, digest: Digest, signal: AbortSignal): Promise<ManifestAnswer | undefined> {
-    const stored = await this.stored(source.repository, digest);
-    if (stored && this.#options.records.link(source.repository, digest)) return { manifest: stored, outcome: 'hit' };
+    const here = await this.#here(source.repository, digest);
+    if (here && mayGive(here)) return { manifest: here.manifest, outcome: 'hit' };
     if (this.#options.absences.has(source.repository, { digest })) return undefined;
-    return this.ask(source, digest, stored, signal);
+    return this.ask(source, digest, here?.manifest, signal);
   }
 
   /**
@@ -60,10 +68,10 @@ export class Manifests {
     const key = `${repositoryKey(source.repository)}@${digest}`;
     const { value, joined } = await this.#asking.do(key, signal, async (bound) => {
       const patience = AbortSignal.any([this.#options.stopping, bound]);
-      const answer = stored ? await confirm(source, stored, patience) : await fetch(source, digest, patience);
-      if (answer && stored) this.link(source.repository, stored);
-      else if (answer) await this.store(source.repository, answer.manifest);
-      else this.#options.absences.add(source.repository, { digest });
+      const answer = stored
+        ? await this.#confirm(source, stored, patience)
+        : await this.#fetch(source, digest, patience);
+      if (!answer) this.#options.absences.add(source.repository, { digest });
       return answer;
     });
     return value && joined && value.outcome === 'miss' ? { ...value, outcome: 'joined' } : value;
@@ -91,11 +99,13 @@ export class Manifests {
     }
   }
 
-  /** What is `stored`, once the repository's upstream has said that it has it. */
-  link(repository: Repository, manifest: Manifest): void {
+  /** What is `stored`, once the repository's upstream has said that it has it, as that calls it. */
+  link(repository: Repository, stored: Manifest, { mediaType }: Descriptor): Manifest {
+    const manifest = retyped(stored, mediaType);
     const children = usableChildren(repository, manifest);
     this.#isThere(repository, manifest.descriptor.digest);
     tryToRemember(this.#options.disk, () => this.#addLinks(repository, manifest, children));
+    return manifest;
   }
 
   /**
@@ -103,17 +113,44 @@ export class Manifests {
    * miss.
    */
   async stored(repository: Repository, digest: Digest): Promise<Manifest | undefined> {
+    return (await this.#here(repository, digest))?.manifest;
+  }
+
+  async #here(repository: Repository, digest: Digest): Promise<Here | undefined> {
     const { store, records, mayUse, log } = this.#options;
     const record = records.blob(digest);
-    if (record?.mediaType === undefined || !mayUse(repository, digest)) return undefined;
+    const ground = record?.mediaType === undefined ? undefined : mayUse(repository, digest);
+    if (record?.mediaType === undefined || !ground) return undefined;
     const bytes = await store.readAll(digest, record.size);
     if (bytes) {
       records.touch(record.id);
-      return { bytes, descriptor: { digest, size: record.size, mediaType: record.mediaType } };
+      const link = records.link(repository, digest);
+      // Where the bytes do not say it, another registry may call them something else.
+      const mediaType = link && isShown(link) ? link.mediaType : record.mediaType;
+      return { manifest: { bytes, descriptor: { digest, size: record.size, mediaType } }, ground, link };
     }
     log.warn({ digest }, 'the file of a stored manifest is gone or cut short; it will be fetched again');
     records.deleteBlob(digest);
     return undefined;
+  }
+
+  async #confirm(
+    { upstream, repository }: Source,
+    stored: Manifest,
+    signal: AbortSignal,
+  ): Promise<ManifestAnswer | undefined> {
+    const told = await upstream.resolve(repository.path, { digest: stored.descriptor.digest }, signal);
+    return told && { manifest: this.link(repository, stored, told.descriptor), outcome: 'revalidated' };
+  }
+
+  async #fetch(
+    { upstream, repository }: Source,
+    digest: Digest,
+    signal: AbortSignal,
+  ): Promise<ManifestAnswer | undefined> {
+    const manifest = await upstream.fetchManifest(repository.path, { digest }, signal);
+    if (manifest) await this.store(repository, manifest);
+    return manifest && { manifest, outcome: 'miss' };
   }
 
   #isThere(repository: Repository, digest: Digest): void {
@@ -124,8 +161,11 @@ export class Manifests {
 
   #addLinks(repository: Repository, { descriptor }: Manifest, { manifests, blobs, subject }: ManifestChildren): void {
     const { records } = this.#options;
-    records.addLinks(repository, [descriptor, ...manifests, ...blobs]);
-    if (subject) records.addReferrer(repository, subject, descriptor.digest);
+    records.batch(() => {
+      records.proveLink(repository, descriptor);
+      records.addLinks(repository, [...manifests, ...blobs]);
+      if (subject) records.addReferrer(repository, subject, descriptor.digest);
+    });
   }
 
   async #keep({ digest, size, mediaType }: Descriptor): Promise<void> {
@@ -139,22 +179,23 @@ export class Manifests {
   }
 }
 
-async function confirm(
-  { upstream, repository }: Source,
-  manifest: Manifest,
-  signal: AbortSignal,
-): Promise<ManifestAnswer | undefined> {
-  const confirmed = await upstream.resolve(repository.path, { digest: manifest.descriptor.digest }, signal);
-  return confirmed && { manifest, outcome: 'revalidated' };
+/** The repository's registry gave it as a manifest, or proved it, under this name. */
+function isShown(link: Link): boolean {
+  return link.proven && isManifestType(link.mediaType);
 }
 
-async function fetch(
-  { upstream, repository }: Source,
-  digest: Digest,
-  signal: AbortSignal,
-): Promise<ManifestAnswer | undefined> {
-  const manifest = await upstream.fetchManifest(repository.path, { digest }, signal);
-  return manifest && { manifest, outcome: 'miss' };
+function mayGive({ ground, link }: Here): boolean {
+  return ground === 'shared' ? isGiven(ground, link) : link !== undefined && isShown(link);
+}
+
+/** A HEAD that names a type which the bytes cannot have is no reason to keep them back. */
+function retyped(manifest: Manifest, mediaType: string): Manifest {
+  try {
+    manifestChildren(manifest.bytes, mediaType);
+  } catch {
+    return manifest;
+  }
+  return { ...manifest, descriptor: { ...manifest.descriptor, mediaType } };
 }
 
 function usableChildren(repository: Repository, { bytes, descriptor }: Manifest): ManifestChildren {

@@ -218,8 +218,8 @@ export class Tags {
     }
     const stored = await manifests.stored(source.repository, digest);
     if (stored) {
-      manifests.link(source.repository, stored);
-      return { manifest: stored, outcome: 'revalidated' };
+      const manifest = manifests.link(source.repository, stored, resolution.descriptor);
+      return { manifest, outcome: 'revalidated' };
     }
     const answer = await manifests.ask(source, digest, undefined, bound);
     if (answer) return answer;

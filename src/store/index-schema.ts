@@ -55,9 +55,11 @@ CREATE INDEX subjects_of_digest ON subjects (digest);
 
 /**
  * A repository is two rows: what everybody may see of it, and what only some may. From which registries the bytes of what
- * rests here came. Whether a repository was found public.
+ * rests here came. Whether a repository was found public. Which links its registry proved: all that older versions made
+ * count as that, and whoever makes one says it.
  */
 const addedByVersion4 = `
+ALTER TABLE links ADD COLUMN proven INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE repositories RENAME TO repositories_3;
 CREATE TABLE repositories (
   id INTEGER PRIMARY KEY, registry TEXT NOT NULL, path TEXT NOT NULL, private INTEGER NOT NULL,

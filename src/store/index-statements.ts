@@ -43,11 +43,15 @@ export function prepareStatements(database: DatabaseSync) {
        ORDER BY name LIMIT ?`,
     ),
     link: database.prepare(
-      `SELECT size, media_type AS mediaType FROM repositories AS r CROSS JOIN links ON repository = r.id
-       WHERE ${seen} AND digest = ?4 ORDER BY private DESC LIMIT 1`,
+      `SELECT size, media_type AS mediaType, proven FROM repositories AS r CROSS JOIN links ON repository = r.id
+       WHERE ${seen} AND digest = ?4 ORDER BY private DESC`,
     ),
+    // What was proven is no less so, nor anything else, for a manifest that names it.
     putLink: database.prepare(
-      'INSERT OR REPLACE INTO links (repository, digest, size, media_type) VALUES (?, ?, ?, ?)',
+      `INSERT INTO links (repository, digest, size, media_type, proven) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT (repository, digest) DO UPDATE
+       SET size = excluded.size, media_type = excluded.media_type, proven = excluded.proven
+       WHERE excluded.proven >= proven`,
     ),
     tag: database.prepare(
       `SELECT digest, checked_at AS checkedAt, earlier FROM repositories AS r CROSS JOIN tags ON repository = r.id

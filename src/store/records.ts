@@ -7,7 +7,7 @@ import type { Use } from './least-recent.ts';
 import { UsagePages } from './usage-pages.ts';
 import { VerdictRecords } from './verdict-records.ts';
 
-export type { Pin, TagRecord } from './repository-records.ts';
+export type { Link, Pin, TagRecord } from './repository-records.ts';
 export type { Verdict } from './verdict-records.ts';
 
 export interface BlobRecord {
@@ -41,7 +41,6 @@ export class Records extends VerdictRecords {
   readonly #usage: UsagePages;
   #renewed = Promise.withResolvers<void>();
   #losses = 0;
-  #gains = 0;
 
   constructor(path: string, { onDamaged, onFault }: RecordsOptions = {}) {
     const index = new IndexConnection(path);
@@ -79,11 +78,6 @@ export class Records extends VerdictRecords {
     return this.#losses;
   }
 
-  /** Grows whenever something rests here that did not, or was not proven. */
-  get gains(): number {
-    return this.#gains;
-  }
-
   get totals(): { bytes: number; blobs: number } {
     return this.index.act(() => ({ ...(this.sql.totals.get() as { bytes: number; blobs: number }) }));
   }
@@ -97,7 +91,7 @@ export class Records extends VerdictRecords {
 
   /** Proven, and used now. Replaces what was known of the digest. */
   putBlob(digest: Digest, size: number, mediaType?: string): void {
-    this.#gains++;
+    this.gained();
     this.batch(() => {
       const row = this.sql.blob.get(digest) as { id: number } | undefined;
       if (row) this.sql.replaceBlob.run(size, mediaType ?? null, row.id);
@@ -114,7 +108,7 @@ export class Records extends VerdictRecords {
   }
 
   prove(digest: Digest): void {
-    this.#gains++;
+    this.gained();
     this.batch(() => this.sql.prove.run(digest));
   }
 

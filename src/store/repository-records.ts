@@ -7,6 +7,17 @@ import { formatRepository, type Repository } from '../oci/repository.ts';
 import type { IndexConnection } from './index-connection.ts';
 import type { Statements } from './index-statements.ts';
 
+/** `proven`: by the repository's registry, under this name. Else a manifest named it, which anybody may write. */
+export interface Link extends Descriptor {
+  readonly proven: boolean;
+}
+
+interface LinkRow {
+  readonly size: number;
+  readonly mediaType: string;
+  readonly proven: 0 | 1;
+}
+
 export interface TagRecord {
   readonly digest: Digest;
   /** When an upstream last said so, in milliseconds of the epoch. */
@@ -28,26 +39,35 @@ export class RepositoryRecords {
   protected readonly index: IndexConnection;
   #pinned = new Set<string>();
   #pinsVersion = 0;
+  #gains = 0;
 
   constructor(index: IndexConnection) {
     this.index = index;
   }
 
+  /** Grows whenever something rests here, or is a repository's, that was not, or was not proven. */
+  get gains(): number {
+    return this.#gains;
+  }
+
   /** What this repository's manifests, or its upstream, said of the digest; `undefined` when neither named it. */
-  link(repository: Repository, digest: Digest): Descriptor | undefined {
+  link(repository: Repository, digest: Digest): Link | undefined {
     return this.index.act(() => {
-      const row = this.sql.link.get(...keyOf(repository), digest) as { size: number; mediaType: string } | undefined;
-      return row && { digest, ...row };
+      const rows = this.sql.link.all(...keyOf(repository), digest) as unknown as LinkRow[];
+      const row = rows.find(({ proven }) => proven === 1) ?? rows[0];
+      return row && { digest, size: row.size, mediaType: row.mediaType, proven: row.proven === 1 };
     });
   }
 
+  /** A manifest of the repository named them. Of what is proven already it says nothing more. */
   addLinks(repository: Repository, descriptors: readonly Descriptor[]): void {
-    this.index.batch(() => {
-      const id = this.#findOrAdd(repository);
-      for (const { digest, size, mediaType } of descriptors) this.sql.putLink.run(id, digest, size, mediaType);
-      if (this.#isPinned(repository) && descriptors.some(({ mediaType }) => isManifestType(mediaType)))
-        this.#pinsVersion++;
-    });
+    this.#putLinks(repository, descriptors, 0);
+  }
+
+  /** The repository's registry gave it, or proved to have it, under this name. */
+  proveLink(repository: Repository, descriptor: Descriptor): void {
+    if (!this.link(repository, descriptor.digest)?.proven) this.gained();
+    this.#putLinks(repository, [descriptor], 1);
   }
 
   tag(repository: Repository, tag: string): TagRecord | undefined {
@@ -145,6 +165,19 @@ export class RepositoryRecords {
   protected loadPins(): void {
     this.#pinned = new Set((this.sql.pins.all() as unknown as Repository[]).map(formatRepository));
     this.#pinsVersion++;
+  }
+
+  protected gained(): void {
+    this.#gains++;
+  }
+
+  #putLinks(repository: Repository, descriptors: readonly Descriptor[], proven: 0 | 1): void {
+    this.index.batch(() => {
+      const id = this.#findOrAdd(repository);
+      for (const { digest, size, mediaType } of descriptors) this.sql.putLink.run(id, digest, size, mediaType, proven);
+      if (this.#isPinned(repository) && descriptors.some(({ mediaType }) => isManifestType(mediaType)))
+        this.#pinsVersion++;
+    });
   }
 
   #isPinned(repository: Repository): boolean {

@@ -22,7 +22,7 @@ export type UpstreamFailure =
   | 'login'
   /** Not asked: it failed a moment ago, and one question at a time finds out whether it is back. */
   | 'away'
-  /** Not asked: the mirror is told to speak to nobody, or speaks to too many. */
+  /** Not asked: the mirror is told to speak to nobody, speaks to too many, or does not know for whom it may ask. */
   | 'offline';
 
 /** An upstream that could not be asked, or answered nonsense. A proven "not found" is `undefined` instead. */

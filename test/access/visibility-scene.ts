@@ -1,5 +1,5 @@
 // Who asks whether a repository is public, and an upstream that says what a test wants, when it wants.
-import { type AskVisibility, type Verdict, Visibility } from '../../src/access/visibility.ts';
+import { type AskVisibility, type Sight, type Verdict, Visibility } from '../../src/access/visibility.ts';
 import { formatRepository, type Repository } from '../../src/oci/repository.ts';
 import type { Gate } from '../support/gate.ts';
 
@@ -14,6 +14,7 @@ interface Asking {
   readonly repository?: Repository;
   readonly signal?: AbortSignal;
   readonly patienceMs?: number;
+  readonly address?: string;
   readonly ask?: AskVisibility;
 }
 
@@ -41,9 +42,14 @@ export class Scene {
     });
   }
 
-  check({ repository = app, signal = never, patienceMs = 2000, ask }: Asking = {}): Promise<boolean> {
+  check({ repository = app, ask, ...options }: Asking = {}): Promise<Sight> {
     const asking = ask ?? ((until: AbortSignal) => this.#answer(until));
-    return this.visibility.check(repository, asking, { signal, patienceMs });
+    return this.visibility.check(repository, asking, {
+      signal: never,
+      patienceMs: 2000,
+      address: '10.0.0.1',
+      ...options,
+    });
   }
 
   get asked(): number {
@@ -56,4 +62,14 @@ export class Scene {
     if (this.upstream instanceof Error) throw this.upstream;
     return this.upstream;
   }
+}
+
+/** What an answer of the upstream makes of a repository. */
+export function seen(isPublic: boolean): Sight {
+  return isPublic ? 'public' : 'private';
+}
+
+/** What stands of it while no newer one is to be had. */
+export function stillSeen(isPublic: boolean): Sight {
+  return isPublic ? 'once public' : 'private';
 }

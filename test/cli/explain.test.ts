@@ -178,12 +178,12 @@ describe('what it says is what the mirror does', () => {
 
     const isAlone = credentials !== login;
     const exposure = isAlone && visibility !== 'private' ? 'nothing' : visibility;
-    const known = { isProvenPublic: () => isPublic, check: async () => isPublic };
+    const known = { check: async () => (isPublic ? 'public' : 'private') };
     const parts = { asksForCredentials: false, rules: new Rules(ruled), visibility: known };
     const access = new Access(parts as unknown as AccessOptions);
     const who = principal === 'anonymous' ? nobody : ({ name: principal, by: 'password' } as const);
     const wish = { principal: who, repository: { registry: 'docker.io', path: 'acme/app' }, exposure } as const;
-    const question = { ask: async () => isPublic, signal: AbortSignal.timeout(10_000) };
+    const question = { ask: async () => isPublic, signal: AbortSignal.timeout(10_000), address: '127.0.0.1' };
     const { isAllowed } = await access.decide(wish, question);
     // Asked without credentials, an upstream itself keeps private content back.
     const mayPull = isAllowed && (!isAlone || isPublic);

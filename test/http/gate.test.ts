@@ -1,14 +1,8 @@
 // The gate before the mirror: who may pull goes on, and everybody else hears the same, whatever keeps them out.
 import { afterEach, describe, expect, test } from 'vitest';
-import { startFakeUpstream } from '../support/fake-upstream.ts';
 import { until } from '../support/until.ts';
-import { type Answer, errorOf, meaningOf, type StartRegistryOptions, scene, startRegistry } from './start-registry.ts';
-
-const login = { username: 'mirror', password: 'a secret' };
-const ci = { cidr: '10.1.0.0/16', principal: 'ci' };
-const asCi = { headers: { 'x-forwarded-for': '10.1.2.3' } };
-const known = { trustedProxies: ['127.0.0.1'], networks: [ci] };
-const forCi = { effect: 'allow', principals: ['ci'], repositories: ['docker.io/acme/**'] } as const;
+import { asCi, forCi, login, withPrivate as privateScene, told } from './private-scene.ts';
+import { type StartRegistryOptions, scene } from './start-registry.ts';
 
 let running = new AsyncDisposableStack();
 
@@ -17,30 +11,7 @@ afterEach(async () => {
   running = new AsyncDisposableStack();
 });
 
-/** One upstream, whose credentials see acme/app, which nobody else sees, and library/app, which everybody does. */
-async function withPrivate(options: Partial<StartRegistryOptions> = {}) {
-  const upstream = running.use(await startFakeUpstream({ auth: { accounts: [login] }, missing: 'unauthorized' }));
-  const image = upstream.addImage('acme/app');
-  upstream.addImage('library/app');
-  upstream.makePrivate('acme/app', login.username);
-  const registry = await startRegistry({
-    upstreams: { 'docker.io': { url: upstream.url, credentials: login } },
-    exposures: { 'docker.io': 'check' },
-    mayShare: false,
-    access: { ...known, rules: [forCi] },
-    ...options,
-  });
-  running.use(registry);
-  const doorsOf = (name: string) => [
-    `/v2/${name}/manifests/latest`,
-    `/v2/${name}/manifests/${image.digest}`,
-    `/v2/${name}/blobs/${image.layers[0]?.digest}`,
-    `/v2/${name}/blobs/${image.config.digest}`,
-    `/v2/${name}/tags/list`,
-    `/v2/${name}/referrers/${image.digest}`,
-  ];
-  return { upstream, registry, image, doorsOf, ask: registry.ask };
-}
+const withPrivate = (options: Partial<StartRegistryOptions> = {}) => privateScene(running, options);
 
 describe('a private repository', () => {
   test('is given to whom the rules name, at every door', async () => {
@@ -109,7 +80,7 @@ test('visibility "public" gives everybody what the credentials see', async () =>
 test('the first rule that matches decides, also against what is public', async () => {
   const deny = { effect: 'deny', principals: ['*'], repositories: ['docker.io/library/**'] } as const;
   const { ask, upstream } = await withPrivate({
-    access: { ...known, rules: [deny, { ...forCi, repositories: ['**'] }] },
+    access: { rules: [deny, { ...forCi, repositories: ['**'] }] },
   });
   for (const asking of [{}, asCi]) expect((await ask('/v2/library/app/manifests/latest', asking)).status).toBe(404);
   expect(upstream.requests).toHaveLength(0);
@@ -127,7 +98,7 @@ test('the catalog names what the caller may pull and nothing else', async () => 
 });
 
 test('X-Forwarded-For of anybody but a trusted proxy says nothing', async () => {
-  const { ask } = await withPrivate({ access: { ...known, trustedProxies: [], rules: [forCi] } });
+  const { ask } = await withPrivate({ access: { trustedProxies: [] } });
   expect((await ask('/v2/acme/app/manifests/latest', asCi)).status).toBe(404);
 });
 
@@ -137,10 +108,3 @@ test('with no credentials, rules and names nothing is asked and nothing is kept'
   expect((await ask('/v2/library/app/manifests/latest')).status).toBe(200);
   expect(upstream.count({ kind: 'tags' })).toBe(0);
 });
-
-/** All that an answer says, but for the name that was asked for. */
-function told(answer: Answer) {
-  const body = answer.body.length > 0 ? errorOf(answer).replace(/docker\.io\/\S+/, 'NAME') : '';
-  const { 'content-length': _, ...headers } = meaningOf(answer);
-  return { status: answer.status, headers, body };
-}

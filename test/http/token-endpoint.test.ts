@@ -98,6 +98,19 @@ test('a token that was issued is not exchanged for another', async () => {
   expect((await running.ask('/token', bearer(token))).status).toBe(401);
 });
 
+test('whoever is known by a network only gets no token to carry elsewhere', async () => {
+  const networks = [{ cidr: '127.0.0.0/8', principal: 'ci' }];
+  await using near = await scene({ access: { anonymous: 'none', networks, trustedProxies: [] } });
+  expect((await near.ask('/v2/')).status).toBe(200);
+  expect((await near.ask('/token')).status).toBe(401);
+});
+
+test('a proxy that does not say whom it brings is no client of the network that it is in', async () => {
+  const networks = [{ cidr: '127.0.0.0/8', principal: 'ci' }];
+  await using near = await scene({ access: { anonymous: 'none', networks, trustedProxies: ['127.0.0.1'] } });
+  expect((await near.ask('/v2/')).status).toBe(401);
+});
+
 test('a token is nobody outside of its scopes', async () => {
   expect((await running.ask('/v2/', bearer(scoped))).status).toBe(200);
   expect((await running.ask(door, bearer(scoped))).status).toBe(404);
@@ -109,11 +122,18 @@ test('the challenge names no host that could not be one', async () => {
   expect(answer.headers['www-authenticate'] ?? '').not.toContain('evil');
 });
 
-test('what forwarded headers of a stranger say is not in the challenge', async () => {
-  const answer = await running.ask('/v2/', {
-    headers: { 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' },
-  });
-  expect(answer.headers['www-authenticate']).not.toContain('evil.example');
+test('behind a proxy that nobody trusts the challenge names no place at all', async () => {
+  for (const headers of [{ 'x-forwarded-host': 'evil.example' }, { 'x-forwarded-proto': 'https' }])
+    expect((await running.ask('/v2/', { headers })).headers['www-authenticate']).toBe('Basic realm="stillwater"');
+});
+
+test('behind proxies that are trusted the challenge names what the client used', async () => {
+  const networks = [{ cidr: '192.0.2.0/24', principal: 'ci' }];
+  await using behind = await scene({ access: { anonymous: 'none', networks, trustedProxies: ['127.0.0.1'] } });
+  const headers = { 'x-forwarded-host': 'mirror.example', 'x-forwarded-proto': 'https, http' };
+  expect((await behind.ask('/v2/', { headers })).headers['www-authenticate']).toBe(
+    'Bearer realm="https://mirror.example/token",service="stillwater"',
+  );
 });
 
 test('a mirror for everybody has no token endpoint and never challenges', async () => {

@@ -19,7 +19,7 @@ interface Remember {
 function remember({ negativeTtlMs = 30_000, rules, linked = new Set() }: Remember = {}) {
   const times = { ttlMs: 0, staleWhileRevalidateMs: 0, staleIfErrorMs: 0, revalidateTimeoutMs: 0, negativeTtlMs };
   const link = (_: unknown, found: Digest) =>
-    linked.has(found) ? { digest: found, size: 7, mediaType: mediaTypes.octetStream } : undefined;
+    linked.has(found) ? { digest: found, size: 7, mediaType: mediaTypes.octetStream, proven: false } : undefined;
   return new Absences(new TagPolicy({ ...times, rules }), { link });
 }
 

@@ -54,11 +54,11 @@ describe('a file that is what its name says', () => {
     expect(at.upstream.bytesSent('blob')).toBe(1);
   });
 
-  test('costs the upstream nothing where a manifest of the repository names it', async () => {
+  test('costs the upstream as much where a manifest of the repository names it', async () => {
     await using at = await found();
     link(at);
-    await at.upstream.close();
     expect(await expectWhole(at)).toBe('miss');
+    expect(at.upstream.requests.map(({ headers }) => headers.range)).toEqual(['bytes=0-0']);
     expect(at.mirror.records.totals).toEqual({ bytes: size, blobs: 1 });
   });
 
@@ -69,12 +69,16 @@ describe('a file that is what its name says', () => {
     expect(at.upstream.count()).toBe(1);
   });
 
-  test('is not given to a repository whose upstream does not have it', async () => {
-    await using at = await found();
-    at.upstream.repository(name).blobs.clear();
-    expect(await at.open()).toBeUndefined();
-    expect(at.mirror.records.blob(digestFor(at.blob))?.proven).toBe(false);
-  });
+  test.each([false, true])(
+    'is not given to a repository whose upstream does not have it (named: %s)',
+    async (isNamed) => {
+      await using at = await found();
+      if (isNamed) link(at);
+      at.upstream.repository(name).blobs.clear();
+      expect(await at.open()).toBeUndefined();
+      expect(at.mirror.records.blob(digestFor(at.blob))?.proven).toBe(false);
+    },
+  );
 
   test('is an error, not an answer, while nobody can say whose it is', async () => {
     await using at = await found();
@@ -101,7 +105,7 @@ describe('a file that is', () => {
     expect(answer && (await readUntilCut(answer.content)).received).toBe(size - 1);
     await filled(at.mirror, digestFor(at.blob));
     await expectWhole(at);
-    expect(at.upstream.count()).toBe(1);
+    expect(at.upstream.bytesSent('blob')).toBe(1 + size);
     expect(await at.failures()).toEqual([{ reason: 'digest', value: 1 }]);
   });
 
@@ -115,7 +119,7 @@ describe('a file that is', () => {
     link(at);
     await damage(at.path);
     expect(await expectWhole(at)).toBe('miss');
-    expect(at.upstream.bytesSent('blob')).toBe(size);
+    expect(at.upstream.bytesSent('blob')).toBe(1 + size);
     expect(await at.failures()).toEqual([]);
     expect(at.mirror.records.totals).toEqual({ bytes: size, blobs: 1 });
   });
@@ -131,11 +135,11 @@ describe('a file without any record', () => {
     expect(at.mirror.records.totals).toEqual({ bytes: size, blobs: 1 });
   });
 
-  test('costs the upstream nothing where a manifest of the repository names it', async () => {
+  test('is adopted for no less where a manifest of the repository names it', async () => {
     await using at = await unknown();
     link(at);
-    await at.upstream.close();
     expect(await expectWhole(at)).toBe('miss');
+    expect(at.upstream.requests.map(({ headers }) => headers.range)).toEqual(['bytes=0-0']);
   });
 
   test('never arrives whole when it lies, and is replaced by what the upstream has', async () => {
@@ -154,13 +158,13 @@ describe('a file without any record', () => {
     link(at);
     await truncate(at.path, size - 1);
     const gate = new Gate();
-    at.upstream.faults.add({ kind: 'blob' }, { holdBody: { after: 1, gate } });
+    at.upstream.faults.add({ kind: 'blob' }, { holdBody: { after: 2, gate } });
     const whole = expectWhole(at);
     await gate.reached;
     expect(await at.mirror.store.sizeOf(digestFor(at.blob))).toBeUndefined();
     gate.open();
     expect(await whole).toBe('miss');
-    expect(at.upstream.bytesSent('blob')).toBe(size);
+    expect(at.upstream.bytesSent('blob')).toBe(1 + size);
     expect(await at.failures()).toEqual([]);
   });
 
@@ -242,7 +246,8 @@ test('a stop in the middle of the proof leaves the file and its record to the ne
   await using again = await startMirror({ upstreams: { 'docker.io': at.upstream }, dir: dir.path });
   expect(again.records.blob(digestFor(at.blob))).toMatchObject({ size, proven: false });
   expect(await lyingFiles(dir.path)).toEqual([]);
-  await at.upstream.close();
+  at.upstream.server.forget();
   const next = await again.mirror.openBlob(again.source(name), digestFor(at.blob), patient);
   expect(next && (await readAll(next.content)).length).toBe(size);
+  expect(at.upstream.bytesSent('blob')).toBe(1);
 });

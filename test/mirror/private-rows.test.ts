@@ -83,6 +83,15 @@ describe.each([true, false])('with what is public shared: %s', (mayShare) => {
     expect(await outcome(some)).toBe('hit');
   });
 
+  test('a blob that came for some is proven to all once more, whatever was told to them before', async () => {
+    await latest(all);
+    expect(await stat(all)).toEqual({ size: layer.size, outcome: 'miss' });
+    await pull(some);
+    upstream.repository(name).blobs.clear();
+    expect([await outcome(all), await stat(all)]).toEqual([undefined, undefined]);
+    expect(await outcome(some)).toBe('hit');
+  });
+
   test('a blob that came for some is told to HEAD after the same proof', async () => {
     await pull(some);
     linkTo(all, layer);

@@ -54,7 +54,7 @@ describe('an index of version 1', () => {
       expect(records.totals).toEqual({ bytes: (1300 * 1299) / 2, blobs: 1300 });
       expect(records.blob(first)).toMatchObject({ size: 0, mediaType: 'type 0', proven: true });
       expect(records.blob(second)).toMatchObject({ size: 1, mediaType: undefined, proven: true });
-      expect(records.link(redis, first)).toEqual({ digest: first, size: 0, mediaType: 'type 0' });
+      expect(records.link(redis, first)).toEqual({ digest: first, size: 0, mediaType: 'type 0', proven: true });
       expect(records.tag(redis, 'latest')).toEqual({ digest: first, checkedAt: 42 });
       if (isSecondStart) records.deleteBlob(first);
       records.close();
@@ -156,7 +156,7 @@ describe('an index of version 2', () => {
       expect(records.totals).toEqual({ bytes: 11, blobs: 2 });
       expect(records.blob(first)).toEqual({ id: 3, size: 5, mediaType: 'type 0', proven: true });
       expect(records.blob(second)).toEqual({ id: 4, size: 6, mediaType: undefined, proven: false });
-      expect(records.link(redis, first)).toEqual({ digest: first, size: 5, mediaType: 'type 0' });
+      expect(records.link(redis, first)).toEqual({ digest: first, size: 5, mediaType: 'type 0', proven: true });
       expect(records.tag(redis, 'latest')).toEqual({ digest: first, checkedAt: 42 });
       expect(records.pins()).toEqual([{ repository: redis, reference: { tag: 'latest' } }]);
       expect(records.meta('scrub')).toBe('here');

@@ -151,7 +151,7 @@ describe('an index of version 3', () => {
       expect(records.blob(second)).toEqual({ id: 4, size: 6, mediaType: undefined, proven: false });
       expect(records.repositories(9)).toEqual(['docker.io/b', 'docker.io/library/redis', 'ghcr.io/other']);
       for (const repository of [redis, hidden]) {
-        expect(records.link(repository, first)).toEqual({ digest: first, size: 5, mediaType: 'type 0' });
+        expect(records.link(repository, first)).toEqual({ digest: first, size: 5, mediaType: 'type 0', proven: true });
         expect(records.tag(repository, 'latest')).toEqual({ digest: first, checkedAt: 42, earlier: second });
       }
       expect(records.referrers(elsewhere, first, 9)).toEqual([second]);
@@ -186,7 +186,7 @@ describe('an index of version 3', () => {
     records.putTag(hidden, 'latest', { digest: second, checkedAt: 43 });
     records.addLinks(hidden, [{ digest: loose, size: 7, mediaType: 'm' }]);
     expect([records.tag(redis, 'latest')?.digest, records.tag(hidden, 'latest')?.digest]).toEqual([first, second]);
-    expect([records.link(redis, loose), records.link(hidden, loose)?.size]).toEqual([undefined, 7]);
+    expect([records.link(redis, loose), records.link(hidden, loose)?.proven]).toEqual([undefined, false]);
     records.unpin(redis, 'latest');
     expect(records.pins()).toEqual([{ repository: elsewhere, reference: { digest: absent } }]);
     records.close();

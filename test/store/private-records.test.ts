@@ -24,7 +24,7 @@ describe('what is written while only some may see the repository', () => {
 
   test('is seen by them', () => {
     const records = written();
-    expect(records.link(hidden, one)).toEqual(layer);
+    expect(records.link(hidden, one)).toEqual({ ...layer, proven: false });
     expect(records.tag(hidden, 'latest')).toEqual({ digest: one, checkedAt: 1 });
     expect(records.tags(hidden, 9)).toEqual(['latest']);
     expect(records.referrers(hidden, one, 9)).toEqual([two]);
@@ -67,16 +67,29 @@ describe('those who may see more', () => {
     expect(records.tag(shown, 'latest')).toEqual({ digest: one, checkedAt: 2 });
   });
 
+  test('have proof of what everybody has proof of, and nobody has theirs', () => {
+    const records = inMemory();
+    records.addLinks(hidden, [{ ...layer, size: 8 }]);
+    records.proveLink(shown, layer);
+    expect(records.link(hidden, one)).toEqual({ ...layer, proven: true });
+    records.addLinks(shown, [{ ...layer, digest: two }]);
+    records.proveLink(hidden, { ...layer, digest: two });
+    expect(records.link(shown, two)?.proven).toBe(false);
+    expect(records.link(hidden, two)?.proven).toBe(true);
+    records.proveLink(hidden, { ...layer, digest: three });
+    expect(records.link(shown, three)).toBeUndefined();
+  });
+
   test('see what everybody sees where they have none', () => {
     const records = inMemory();
     records.addLinks(shown, [layer]);
     records.putTag(shown, 'latest', { digest: one, checkedAt: 2 });
     records.addReferrer(shown, one, two);
-    expect(records.link(hidden, one)).toEqual(layer);
+    expect(records.link(hidden, one)).toEqual({ ...layer, proven: false });
     expect(records.tag(hidden, 'latest')).toEqual({ digest: one, checkedAt: 2 });
     expect(records.referrers(hidden, one, 9)).toEqual([two]);
     records.addLinks(hidden, [{ ...layer, digest: three }]);
-    expect(records.link(hidden, one)).toEqual(layer);
+    expect(records.link(hidden, one)).toEqual({ ...layer, proven: false });
     expect(records.tag(hidden, 'latest')?.digest).toBe(one);
   });
 

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { digestOf } from '../../src/oci/digest.ts';
 import type { Repository } from '../../src/oci/repository.ts';
-import { Records } from '../../src/store/records.ts';
+import { type Link, Records } from '../../src/store/records.ts';
 
 const digests = ['1', '2', '3'].map((text) => digestOf(Buffer.from(text))).sort();
 const manifestType = 'application/vnd.oci.image.manifest.v1+json';
@@ -24,6 +24,11 @@ describe('whatever is written in whatever order', () => {
       (descriptor): Write =>
         (records, repository) =>
           records.addLinks(repository, [descriptor]),
+    ),
+    fc.record({ digest: anyDigest, size: fc.nat(9), mediaType: fc.constantFrom('m', manifestType) }).map(
+      (descriptor): Write =>
+        (records, repository) =>
+          records.proveLink(repository, descriptor),
     ),
     fc.tuple(anyTag, anyDigest, fc.nat(9), fc.option(anyDigest, { nil: undefined })).map(
       ([tag, digest, checkedAt, earlier]): Write =>
@@ -85,6 +90,9 @@ describe('whatever is written in whatever order', () => {
     from: digests.map((digest) => records.isFrom(repository, digest)),
     public: digests.map((digest) => records.isPublic(digest)),
   });
+  /** Their own, unless only everybody's is proven. */
+  const seenFirst = (own: Link | undefined, all: Link | undefined) =>
+    own?.proven || !all?.proven ? (own ?? all) : all;
   const union = <T>(first: readonly T[], second: readonly T[]) => [...new Set([...first, ...second])].sort();
 
   test('everybody sees what they would had nobody else been there, and the others their own on top of that', () => {
@@ -101,7 +109,7 @@ describe('whatever is written in whatever order', () => {
           expect(view(both, name)).toEqual(toAll);
           const toSome = view(hiddenOnly, name);
           expect(view(both, { ...name, isPrivate: true })).toEqual({
-            links: digests.map((_, at) => toSome.links[at] ?? toAll.links[at]),
+            links: digests.map((_, at) => seenFirst(toSome.links[at], toAll.links[at])),
             tagged: tags.map((_, at) => toSome.tagged[at] ?? toAll.tagged[at]),
             tags: union(toSome.tags, toAll.tags),
             referrers: digests.map((_, at) => union(toSome.referrers[at] ?? [], toAll.referrers[at] ?? [])),

@@ -200,7 +200,7 @@ describe('an index on disk', () => {
     const after = new Records(path);
     expect(after.totals).toEqual({ bytes: 12, blobs: 2 });
     expect(after.blob(one)).toMatchObject({ size: 7, mediaType: 'm', proven: true });
-    expect(after.link(redis, one)).toEqual({ digest: one, size: 7, mediaType: 'm' });
+    expect(after.link(redis, one)).toEqual({ digest: one, size: 7, mediaType: 'm', proven: false });
     expect(after.tag(redis, 'latest')).toEqual({ digest: one, checkedAt: 42 });
     after.putTag(redis, 'other', { digest: two, checkedAt: 43 });
     expect(after.repositories(10)).toEqual(['docker.io/library/redis']);

@@ -47,7 +47,7 @@ describe('links', () => {
   test('belong to their repository alone', () => {
     const records = inMemory();
     records.addLinks(redis, [layer]);
-    expect(records.link(redis, one)).toEqual(layer);
+    expect(records.link(redis, one)).toEqual({ ...layer, proven: false });
     expect(records.link(redis, two)).toBeUndefined();
     expect(records.link(nginx, one)).toBeUndefined();
     expect(records.link(elsewhere, one)).toBeUndefined();
@@ -64,13 +64,38 @@ describe('links', () => {
     expect(records.link(redis, two)?.size).toBe(7);
   });
 
+  test('are proven by the registry, and stay so as it said whatever a manifest names later', () => {
+    const records = inMemory();
+    records.addLinks(redis, [layer]);
+    records.proveLink(redis, { ...layer, size: 8 });
+    expect(records.link(redis, one)).toEqual({ ...layer, size: 8, proven: true });
+    records.addLinks(redis, [{ ...layer, size: 9, mediaType: 'm' }]);
+    expect(records.link(redis, one)).toEqual({ ...layer, size: 8, proven: true });
+    records.proveLink(redis, { ...layer, mediaType: 'm' });
+    expect(records.link(redis, one)).toEqual({ ...layer, mediaType: 'm', proven: true });
+    expect(records.link(nginx, one)).toBeUndefined();
+  });
+
+  test('that become proven are a gain, and no others', () => {
+    const records = inMemory();
+    const gains = () => records.gains;
+    const before = gains();
+    records.addLinks(redis, [layer]);
+    expect(gains()).toBe(before);
+    records.proveLink(redis, layer);
+    expect(gains()).toBe(before + 1);
+    records.proveLink(redis, layer);
+    records.addLinks(redis, [layer]);
+    expect(gains()).toBe(before + 1);
+  });
+
   test('of one call are all kept or none', () => {
     const records = inMemory();
     const broken = { ...layer, digest: two, size: null as unknown as number };
     expect(() => records.addLinks(redis, [layer, broken])).toThrow();
     expect(records.link(redis, one)).toBeUndefined();
     records.addLinks(redis, [layer]);
-    expect(records.link(redis, one)).toEqual(layer);
+    expect(records.link(redis, one)).toEqual({ ...layer, proven: false });
   });
 
   test('go with the blob, in every repository, and outlive its replacement', () => {
@@ -79,7 +104,7 @@ describe('links', () => {
     records.addLinks(redis, [layer, { ...layer, digest: two }]);
     records.addLinks(nginx, [layer]);
     records.putBlob(one, 8, 'm');
-    expect(records.link(redis, one)).toEqual(layer);
+    expect(records.link(redis, one)).toEqual({ ...layer, proven: false });
     records.deleteBlob(one);
     expect(records.link(redis, one)).toBeUndefined();
     expect(records.link(nginx, one)).toBeUndefined();
