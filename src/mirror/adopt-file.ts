@@ -84,6 +84,6 @@ export async function adoptFile(adoption: Adoption): Promise<boolean> {
 /** Where a fill that had left the table has put it away after all, it is here as any other blob is. */
 function knownSize({ source, digest, records, mayUse }: Adoption): number | undefined {
   const record = records.blob(digest);
-  const ground = record?.proven ? mayUse(source.repository, digest) : undefined;
+  const ground = record && mayUse(source.repository, digest);
   return ground && isGiven(ground, records.link(source.repository, digest)) ? record?.size : undefined;
 }

@@ -20,6 +20,13 @@ test('what a registry gives as a blob is no manifest to it, though it rests here
   expect(await at.mirror.mirror.getManifest(at.thief, { digest: digestFor(content) }, patient)).toBeUndefined();
 });
 
+test('what rests here as a manifest of the registry is no blob to another repository of it', async () => {
+  await using at = await theft({ mayShare: false, isPrivate: false });
+  await at.pull();
+  at.home.addBlob(otherPath, at.image.manifest.content);
+  expect(await at.open(at.mirror.source(otherPath), at.image.manifest.content)).toBeUndefined();
+});
+
 describe.each([true, false])('a manifest that does not say what it is (with what is public shared: %s)', (mayShare) => {
   const bare = ({ manifest }: Theft['image']): ServedContent => {
     const { mediaType: _, ...body } = JSON.parse(

@@ -180,7 +180,6 @@ describe.each(guarded)('where %s, what another repository of the registry brough
 
   test('is not proven by a transfer that failed', async () => {
     await using at = await naming(options);
-    await at.name();
     at.home.addBlob(thiefPath, forged(at.layer));
     const answer = await at.open(at.thief, at.layer);
     await answer?.content.close();
@@ -188,6 +187,24 @@ describe.each(guarded)('where %s, what another repository of the registry brough
     at.home.repository(thiefPath).blobs.delete(at.layer.digest);
     await at.pull();
     expect(await at.open(at.thief, at.layer)).toBeUndefined();
+  });
+
+  test('is not to be had by a fill that begins while it is put away', async () => {
+    await using at = await naming(options);
+    await at.name();
+    const gate = new Gate();
+    vi.spyOn(at.mirror.store, 'commit').mockImplementationOnce(async (...file) => {
+      await gate.pass();
+      await at.mirror.store.commit(...file);
+    });
+    const theirs = await at.open(at.victim, at.layer);
+    await gate.reached;
+    at.mirror.fills.find(digestFor(at.layer))?.yield();
+    const ours = at.open(at.thief, at.layer);
+    await vi.waitUntil(() => at.mirror.fills.find(digestFor(at.layer))?.hasSlot);
+    gate.open();
+    expect(await ours).toBeUndefined();
+    await theirs?.content.close();
   });
 
   test('makes nothing whole by its last byte', async () => {
