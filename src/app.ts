@@ -111,7 +111,7 @@ export async function startApp(config: Config, { warnings }: AppOptions): Promis
         upstreams,
         records: cache.records,
         log,
-        identify: async (caller) => access.identify(caller),
+        identify: (caller) => access.identify(caller),
         lockout: new Lockout({
           onLocked: (address) =>
             log.warn(

@@ -1,7 +1,7 @@
 // Who may use the admin listener: this machine's own programs where nobody else can reach it, else who proves to be admin.
 import { isIP } from 'node:net';
 import type { MiddlewareHandler } from 'hono';
-import { addressBlock } from '../access/address-block.ts';
+import { AddressPlaces } from '../access/address-places.ts';
 import { adminName, type Principal } from '../access/principal.ts';
 import { type AdminEnv, type AdminExchange, refuse } from './admin-exchange.ts';
 import { showsToken } from './admin-token.ts';
@@ -51,7 +51,7 @@ const mostInDoubt = 10;
 
 function closed({ token, identify, lockout }: GuardOptions): Guard {
   const isToken = token === undefined ? () => false : showsToken(token);
-  const inDoubt = new Map<string, number>();
+  const inDoubt = new AddressPlaces({ most: Number.POSITIVE_INFINITY, mostEach: mostInDoubt });
 
   return async function askForCredentials(exchange, next) {
     const address = exchange.get('from');
@@ -61,26 +61,15 @@ function closed({ token, identify, lockout }: GuardOptions): Guard {
       exchange.set('who', 'admin.token');
       return next();
     }
-    if ((inDoubt.get(addressBlock(address)) ?? 0) >= mostInDoubt) return tooMany(exchange, 1000);
-    const principal = await whoIs({ address, authorization, certificate: undefined });
+    const settled = inDoubt.take(address);
+    if (!settled) return tooMany(exchange, 1000);
+    const principal = await Promise.try(identify, { address, authorization, certificate: undefined }).finally(settled);
     exchange.set('who', principal.name);
     if (isAdmin(principal)) return isRebound(exchange, principal) ? refuse(exchange, 403, byAddress) : next();
     if (authorization === undefined || isProven(principal)) return challengeOrForbid(exchange, principal);
     lockout.failed(address);
     return challenge(exchange);
   };
-
-  async function whoIs(caller: AdminCaller): Promise<Principal> {
-    const block = addressBlock(caller.address);
-    const count = (change: 1 | -1) => inDoubt.set(block, (inDoubt.get(block) ?? 0) + change);
-    count(1);
-    try {
-      return await identify(caller);
-    } finally {
-      count(-1);
-      if (inDoubt.get(block) === 0) inDoubt.delete(block);
-    }
-  }
 }
 
 /** A token that is for some repositories only is not for everything, whatever its name. */

@@ -1,6 +1,7 @@
 // An image in a path of the API: REPO, REPO:TAG or REPO@DIGEST, as people write it.
 import { parseDigest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
+import { decodePath } from '../oci/raw-path.ts';
 import { isTag, type Reference } from '../oci/reference.ts';
 
 export interface NamedImage {
@@ -14,16 +15,7 @@ export interface NamedImage {
 export function parseImagePath(rawPath: string, form: RegExp): NamedImage {
   const text = form.exec(rawPath)?.[1];
   if (text === undefined) throw new OciError('NAME_INVALID', 'not an image: write REPO, REPO:TAG or REPO@DIGEST');
-  return parseImage(decodeOnce(text));
-}
-
-function decodeOnce(text: string): string {
-  if (/%2f|%5c|%00/i.test(text)) throw new OciError('NAME_INVALID', 'an encoded slash or NUL is not part of a name');
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    throw new OciError('NAME_INVALID', 'the path is not valid percent-encoded UTF-8');
-  }
+  return parseImage(decodePath(text));
 }
 
 function parseImage(text: string): NamedImage {

@@ -1,6 +1,6 @@
 // The open connections of a listener: no more from one address than it may have, and all of them gone when it must end.
 import type { Socket } from 'node:net';
-import { addressBlock } from '../access/address-block.ts';
+import { AddressPlaces } from '../access/address-places.ts';
 
 export interface ConnectionLimitsOptions {
   /** Connections at the same time at most from one IPv4 address or one IPv6 /64. */
@@ -17,32 +17,30 @@ const tellEveryMs = 60_000;
 export class ConnectionLimits {
   readonly #options: ConnectionLimitsOptions;
   readonly #open = new Set<Socket>();
-  readonly #counts = new Map<string, number>();
+  readonly #places: AddressPlaces;
   #toldAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: ConnectionLimitsOptions) {
+    const { perAddress = Number.POSITIVE_INFINITY } = options;
     this.#options = options;
+    this.#places = new AddressPlaces({ most: Number.POSITIVE_INFINITY, mostEach: perAddress });
   }
 
   /** Counts the connection until it closes; false when it must not stay. */
   admit(socket: Socket): boolean {
-    const { perAddress = Number.POSITIVE_INFINITY, isExempt } = this.#options;
+    const { isExempt } = this.#options;
     const { remoteAddress: address } = socket;
     // It was closed before we came to it.
     if (address === undefined) return false;
-    const block = isExempt?.(address) ? undefined : addressBlock(address);
-    if (block !== undefined) {
-      const count = this.#counts.get(block) ?? 0;
-      if (count >= perAddress) {
-        this.#tell(address);
-        return false;
-      }
-      this.#counts.set(block, count + 1);
+    const leave = isExempt?.(address) ? () => {} : this.#places.take(address);
+    if (!leave) {
+      this.#tell(address);
+      return false;
     }
     this.#open.add(socket);
     socket.once('close', () => {
       this.#open.delete(socket);
-      if (block !== undefined) this.#leave(block);
+      leave();
     });
     return true;
   }
@@ -55,12 +53,6 @@ export class ConnectionLimits {
   /** Handshakes in progress too, of which an HTTP server knows nothing. */
   closeAll(): void {
     for (const socket of this.#open) socket.destroy();
-  }
-
-  #leave(block: string): void {
-    const count = (this.#counts.get(block) ?? 0) - 1;
-    if (count > 0) this.#counts.set(block, count);
-    else this.#counts.delete(block);
   }
 
   #tell(address: string): void {

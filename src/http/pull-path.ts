@@ -1,6 +1,7 @@
 // The one parser of request targets under /v2/: which endpoint, which name, which reference. Grammar before anything.
 import { type Digest, parseDigest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
+import { decodePath } from '../oci/raw-path.ts';
 import { parseReference, type Reference } from '../oci/reference.ts';
 
 export type PullTarget =
@@ -32,19 +33,9 @@ export function parsePullPath(rawTarget: string): PullPath | undefined {
   const mark = rawTarget.indexOf('?');
   const rawPath = mark === -1 ? rawTarget : rawTarget.slice(0, mark);
   const query = new URLSearchParams(mark === -1 ? '' : rawTarget.slice(mark + 1));
-  const match = endpoint.exec(decodeOnce(rawPath));
+  const match = endpoint.exec(decodePath(rawPath));
   if (!match) return undefined;
   return { target: parseTarget(match[2] ?? ''), prefix: match[1], ns: oneNamespace(query), query };
-}
-
-function decodeOnce(rawPath: string): string {
-  // An encoded slash would be a separator to us and none to whoever looked before us.
-  if (/%2f|%5c|%00/i.test(rawPath)) throw new OciError('NAME_INVALID', 'an encoded slash or NUL is not part of a name');
-  try {
-    return decodeURIComponent(rawPath);
-  } catch {
-    throw new OciError('NAME_INVALID', 'the path is not valid percent-encoded UTF-8');
-  }
 }
 
 function parseTarget(rest: string): PullTarget {

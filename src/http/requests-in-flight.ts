@@ -1,7 +1,7 @@
 // Requests that are being answered at the same time for one client address: those beyond the limit are told at once.
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import type { MiddlewareHandler } from 'hono';
-import { addressBlock } from '../access/address-block.ts';
+import { AddressPlaces } from '../access/address-places.ts';
 import type { Exchange, ExchangeEnv } from './exchange.ts';
 
 export interface RequestsInFlightOptions {
@@ -12,20 +12,14 @@ export interface RequestsInFlightOptions {
 
 /** Belongs behind `takeTurns`: a request that waits for its turn on a connection is not counted. */
 export function requestsInFlight({ most, addressOf }: RequestsInFlightOptions): MiddlewareHandler<ExchangeEnv> {
-  const counts = new Map<string, number>();
+  const places = new AddressPlaces({ most: Number.POSITIVE_INFINITY, mostEach: most });
   return async function countRequest(exchange, next) {
     const { outgoing } = exchange.env;
     // Its end has been and would not be heard.
     if (outgoing.destroyed) return RESPONSE_ALREADY_SENT;
-    const block = addressBlock(addressOf(exchange));
-    const count = counts.get(block) ?? 0;
-    if (count >= most) return exchange.json(tooMany(most), 429);
-    counts.set(block, count + 1);
-    outgoing.once('close', () => {
-      const left = (counts.get(block) ?? 0) - 1;
-      if (left > 0) counts.set(block, left);
-      else counts.delete(block);
-    });
+    const leave = places.take(addressOf(exchange));
+    if (!leave) return exchange.json(tooMany(most), 429);
+    outgoing.once('close', leave);
     return next();
   };
 }
