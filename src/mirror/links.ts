@@ -66,12 +66,7 @@ export function linkBlob(
 
 /** The repository's registry gave all of what rests here or, if it had given that before, proved it for this repository. */
 export function addOrigin(records: Records, repository: Repository, digest: Digest): void {
-  if (!records.blob(digest)?.proven || records.isFrom(repository, digest)) return;
-  records.batch(() => {
-    records.addOrigin(digest, repository);
-    // To this repository it is as if it had just come: whoever found it missing has to look again.
-    records.prove(digest);
-  });
+  if (records.blob(digest)?.proven) records.addOrigin(digest, repository);
 }
 
 /** What the cache would like to remember, but answers without: a full disk must not cost anybody a pull. */

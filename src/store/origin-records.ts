@@ -10,6 +10,7 @@ export class OriginRecords extends RepositoryRecords {
    */
   addOrigin(digest: Digest, repository: Repository): void {
     if (this.isFrom(repository, digest)) return;
+    this.gained();
     this.index.batch(() => this.sql.addOrigin.run(digest, repository.registry, classOf(repository)));
   }
 
