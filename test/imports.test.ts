@@ -29,6 +29,7 @@ const ownersOf: Readonly<Record<string, readonly string[]>> = {
   undici: ['upstream'],
   jose: ['access'],
   '@node-rs/bcrypt': ['access'],
+  koffi: ['http'],
 };
 
 /** Whoever is not here takes a small options object of its own instead of the configuration. */
