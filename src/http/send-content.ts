@@ -2,13 +2,33 @@
 import type { ServerResponse } from 'node:http';
 import type { ByteRange } from '../oci/byte-range.ts';
 import type { Content } from '../store/content.ts';
+import { OrdinaryWrites } from './ordinary-writes.ts';
+import type { Sendfile } from './sendfile.ts';
+import { ZeroCopy } from './zero-copy.ts';
 
 /** Small enough that one turn over many clients stays short, large enough for the kernel (measured, ADR 0004). */
-const chunkBytes = 128 * 1024;
+const copiedBytes = 128 * 1024;
+/** Up to here one copy costs less than a call more. */
+const smallBytes = 64 * 1024;
+/** What one client has of the event loop before the others have their turn. */
+const turnBytes = 512 * 1024;
+/** Written in the ordinary way to learn when there is room; costs little, and leaves with the rest. */
+const pollBytes = 16 * 1024;
+
+interface Body {
+  readonly content: Content;
+  readonly start: number;
+  /** Exclusive. */
+  readonly end: number;
+  readonly clientGone: AbortSignal;
+  readonly onSent: (bytes: number) => void;
+  readonly writes: OrdinaryWrites;
+}
 
 /**
  * Sends a range of the content as the body of a response whose head is already written, and ends it. Never throws:
  * a client that left or stalls, and content that fails, end in a closed connection, short of Content-Length.
+ * With `sendfile` the bytes of a file pass by our memory where the connection allows it.
  */
 export async function sendContent(
   outgoing: ServerResponse,
@@ -16,44 +36,94 @@ export async function sendContent(
   { start, end }: ByteRange,
   clientGone: AbortSignal,
   onSent: (bytes: number) => void,
+  sendfile?: Sendfile,
 ): Promise<void> {
-  const length = Math.min(chunkBytes, end - start + 1);
-  // A second buffer is made only for a client slower than the disk: one fills while the other drains.
-  const buffers = [Buffer.allocUnsafeSlow(length)];
-  let draining: Buffer | undefined;
-  let drained: Promise<void> = Promise.resolve();
-  let leave = () => {};
-  // Resolves when the kernel has taken the bytes, so that the buffer may be used again.
-  const write = (chunk: Uint8Array) =>
-    new Promise<void>((resolve, reject) => {
-      // node forgets the callback of a write that meets a destroyed connection.
-      leave = () => reject(clientGone.reason);
-      if (clientGone.aborted) leave();
-      else outgoing.write(chunk, (error) => (error ? reject(error) : resolve()));
-    });
-  clientGone.addEventListener('abort', () => leave(), { once: true });
-  // The server's idle limit, heard here: waiting for an upstream is no stall of the client's.
-  outgoing.on('timeout', () => draining && outgoing.destroy());
+  const writes = new OrdinaryWrites(outgoing, clientGone);
+  const body = { content, start, end: end + 1, clientGone, onSent, writes };
   try {
+    if (end - start < smallBytes) return await sendAtOnce(outgoing, body, sendfile);
     outgoing.flushHeaders();
-    for (let position = start; position <= end; ) {
-      const available = Math.min(end + 1, await content.waitFor(position, clientGone));
-      const free = buffers.find((buffer) => buffer !== draining) ?? Buffer.allocUnsafeSlow(length);
-      if (!buffers.includes(free)) buffers.push(free);
-      const read = await content.read(free.subarray(0, Math.min(length, available - position)), position);
-      if (read === 0) throw new Error(`the file ends at ${position}`);
-      await drained;
-      draining = free;
-      drained = write(free.subarray(0, read)).finally(() => {
-        draining = undefined;
-      });
-      drained.catch(() => {}); // awaited before the next write
-      position += read;
-      onSent(read);
-    }
-    await drained;
+    const left = sendfile ? await sendUncopied(body, new ZeroCopy(sendfile, outgoing)) : start;
+    await sendCopied({ ...body, start: left });
     outgoing.end();
   } catch {
     outgoing.destroy();
   }
+}
+
+async function sendAtOnce(outgoing: ServerResponse, body: Body, sendfile: Sendfile | undefined): Promise<void> {
+  const { content, start, end, clientGone, onSent, writes } = body;
+  const bytes = Buffer.allocUnsafeSlow(end - start);
+  // A head does not wait for bytes that still arrive, but shares the packet of those that are here.
+  const head = setImmediate(() => outgoing.flushHeaders());
+  try {
+    for (let position = start; position < end; ) {
+      const available = Math.min(end, await content.waitFor(position, clientGone));
+      const rest = bytes.subarray(position - start, available - start);
+      const cached = content.fd === undefined ? 0 : sendfile?.readCached(content.fd, rest, position);
+      position += cached || (await readSome(content, rest, position));
+    }
+  } finally {
+    clearImmediate(head);
+  }
+  onSent(bytes.length);
+  writes.end(bytes);
+}
+
+/** As far as it goes without copying. Resolves to the position of the first byte that is left. */
+async function sendUncopied(body: Body, zeroCopy: ZeroCopy): Promise<number> {
+  const { content, start, end, clientGone, onSent, writes } = body;
+  let buffer = Buffer.alloc(0);
+  let position = start;
+  for (; position < end; await othersTurn()) {
+    const available = Math.min(end, await content.waitFor(position, clientGone));
+    const { fd } = content;
+    if (fd === undefined) break;
+    let sent = zeroCopy.send({ fd, position, length: Math.min(turnBytes, available - position) });
+    if (sent === 'impossible') break;
+    if (typeof sent === 'string') {
+      const wanted = sent === 'cold' ? copiedBytes : pollBytes;
+      if (buffer.length < wanted) buffer = Buffer.allocUnsafeSlow(wanted);
+      const chunk = buffer.subarray(0, Math.min(wanted, available - position));
+      const cached = sent === 'cold' ? 0 : zeroCopy.readCached(fd, chunk, position);
+      sent = cached || (await readSome(content, chunk, position));
+      await writes.write(chunk.subarray(0, sent));
+    }
+    onSent(sent);
+    position += sent;
+  }
+  return position;
+}
+
+async function sendCopied({ content, start, end, clientGone, onSent, writes }: Body): Promise<void> {
+  const length = Math.min(copiedBytes, end - start);
+  // A second buffer is made only for a client slower than the disk: one fills while the other drains.
+  const buffers = [Buffer.allocUnsafeSlow(length)];
+  let draining: Buffer | undefined;
+  let drained: Promise<void> = Promise.resolve();
+  for (let position = start; position < end; ) {
+    const available = Math.min(end, await content.waitFor(position, clientGone));
+    const free = buffers.find((buffer) => buffer !== draining) ?? Buffer.allocUnsafeSlow(length);
+    if (!buffers.includes(free)) buffers.push(free);
+    const read = await readSome(content, free.subarray(0, Math.min(length, available - position)), position);
+    await drained;
+    draining = free;
+    drained = writes.write(free.subarray(0, read)).finally(() => {
+      draining = undefined;
+    });
+    drained.catch(() => {}); // awaited before the next write
+    position += read;
+    onSent(read);
+  }
+  await drained;
+}
+
+async function readSome(content: Content, buffer: Uint8Array, position: number): Promise<number> {
+  const read = await content.read(buffer, position);
+  if (read === 0) throw new Error(`the file ends at ${position}`);
+  return read;
+}
+
+function othersTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }

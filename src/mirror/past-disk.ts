@@ -47,6 +47,10 @@ export class SpooledContent implements Content {
     this.#options = options;
   }
 
+  get fd(): number | undefined {
+    return (this.#passing ?? this.#spooled).fd;
+  }
+
   async waitFor(position: number, signal: AbortSignal): Promise<number> {
     if (this.#passing) return this.#passing.waitFor(position, signal);
     try {
@@ -73,6 +77,7 @@ const readBytes = 1024 * 1024;
 
 class PassingContent implements Content {
   readonly size: number;
+  readonly fd = undefined;
   readonly #options: PassingOptions;
   /** What has been read of the blob so far, for the hash. */
   readonly #spooled: Content | undefined;

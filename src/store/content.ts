@@ -5,6 +5,11 @@ export interface Content {
   /** Whole length in bytes, whether or not all of it is here yet. */
   readonly size: number;
   /**
+   * The open file that has the bytes at their own places, until `close`; `undefined` while they only pass through memory.
+   * May change to `undefined` between two calls of `waitFor`.
+   */
+  readonly fd: number | undefined;
+  /**
    * Resolves to the exclusive end of what can be read from `position` on, as soon as that is past `position`.
    * Rejects when those bytes will never come, and with the signal's reason.
    */
@@ -23,6 +28,10 @@ export class BlobContent implements Content {
   constructor(file: FileHandle, size: number) {
     this.#file = file;
     this.size = size;
+  }
+
+  get fd(): number {
+    return this.#file.fd;
   }
 
   async waitFor(_position: number, signal: AbortSignal): Promise<number> {

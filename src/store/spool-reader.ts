@@ -30,6 +30,10 @@ export class SpoolReader implements Content {
     this.#seat = seat;
   }
 
+  get fd(): number {
+    return this.#file.fd;
+  }
+
   async waitFor(position: number, signal: AbortSignal): Promise<number> {
     this.#listen(signal);
     for (;;) {

@@ -142,6 +142,7 @@ describe('a blob past the disk', () => {
 /** What is left of a spool that its disk has ended: what is in `extents` can be read, the rest will never come. */
 class EndedSpool implements Content {
   readonly size = size;
+  readonly fd = 1000;
   readonly close = vi.fn(async () => {});
   readonly #bytes: Uint8Array;
   readonly #extents: readonly (readonly [number, number])[];
@@ -176,6 +177,16 @@ describe('a reader of a spool that its disk ends', () => {
     expect((await readAll(opened(at, spool))).equals(at.bytes)).toBe(true);
     expect(at.ranges()).toEqual([`bytes=120000-${size - 1}`]);
     expect(spool.close).toHaveBeenCalledOnce();
+  });
+
+  test('has a file until it goes on behind it', async () => {
+    await using at = await scene();
+    const content = opened(at, new EndedSpool(at.bytes, [[0, 120_000]]));
+    await content.waitFor(0, patient);
+    expect(content.fd).toBe(1000);
+    await content.waitFor(120_000, patient);
+    expect(content.fd).toBeUndefined();
+    await content.close();
   });
 
   test('asks for everything when nothing is there', async () => {
