@@ -8,7 +8,8 @@ import { exposureOf } from './config/exposure.ts';
 import { readAuthorities, readKeyPair } from './config/pem.ts';
 import type { Config, UpstreamConfig } from './config/schema.ts';
 import { watchFiles } from './config/watch.ts';
-import { registryApi } from './http/registry-api.ts';
+import { registryListener } from './http/registry-api.ts';
+import { openSendfile, type Sendfile } from './http/sendfile.ts';
 import { type RunningServer, startServer } from './http/server.ts';
 import { startHousekeeping } from './jobs/housekeeping.ts';
 import type { TagPolicyOptions, TagTimes } from './mirror/tag-policy.ts';
@@ -72,29 +73,30 @@ export async function startApp(config: Config, { warnings }: AppOptions): Promis
     }),
   );
   const addressOf = (peer: string, forwardedFor: string | undefined) => proxies.clientOf({ peer, forwardedFor });
-  const { tls, maxConnections } = config.listen;
+  const { tls, maxConnections, accel } = config.listen;
   const perAddress = Math.max(1, Math.floor(maxConnections / shareOfAddress));
-  const registry = await startServer(
-    registryApi({
-      mirror,
-      upstreams,
-      metrics,
-      log,
-      access,
-      proxies,
-      exposureOf: (name) => exposureOf(config, name),
-      mostInFlight: perAddress,
-    }),
-    {
-      ...config.listen,
-      perAddress,
-      isExempt: (address) => proxies.isTrusted(address),
-      onCrowded: (address) =>
-        log.warn({ address, perAddress }, 'connections of one address are closed: it has too many'),
-      idleMs: clientIdleMs,
-      tls: await readKeyPair(tls),
-    },
-  );
+  const isTrusted = (address: string) => proxies.isTrusted(address);
+  const { app, before } = registryListener({
+    mirror,
+    upstreams,
+    metrics,
+    log,
+    access,
+    proxies,
+    exposureOf: (name) => exposureOf(config, name),
+    mostInFlight: perAddress,
+    accel: accel === undefined ? undefined : { prefix: accel, isTrusted },
+    sendfile: tls ? undefined : sendfileLater(log),
+  });
+  const registry = await startServer(app, {
+    ...config.listen,
+    before,
+    perAddress,
+    isExempt: isTrusted,
+    onCrowded: (address) => log.warn({ address, perAddress }, 'connections of one address are closed: it has too many'),
+    idleMs: clientIdleMs,
+    tls: await readKeyPair(tls),
+  });
   opened.defer(() => registry.stop(drainMs));
   if (tls) opened.use(followKeyPair(tls, registry, log));
   const checks: ReadinessCheck[] = [
@@ -146,6 +148,16 @@ export async function startApp(config: Config, { warnings }: AppOptions): Promis
 
 /** Of all connections, and of all requests in flight: what one address may have. */
 const shareOfAddress = 4;
+
+/** Whoever comes before it is there is served by copying. */
+function sendfileLater(log: Log): () => Sendfile | undefined {
+  let sendfile: Sendfile | undefined;
+  void openSendfile().then((opened) => {
+    sendfile = opened.sendfile;
+    if (!opened.sendfile) log.info({ why: opened.why }, 'blobs are sent by copying');
+  });
+  return () => sendfile;
+}
 
 function watch(path: string, onChange: () => Promise<unknown>): Disposable {
   return watchFiles([path], onChange);

@@ -79,6 +79,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   opened.defer(() => records.close());
   metrics.watchCache(() => records.totals);
   const store = new BlobStore(layout);
+  opened.defer(() => store.close());
   const spools = await Spools.open(layout);
   opened.defer(() => spools.close());
 

@@ -91,6 +91,11 @@ export class Access {
 
   /** Rejects with `OciError` UNAVAILABLE where that cannot be found out for the crowd of those who ask. */
   decide(wish: Wish, question: Question): Decision | Promise<Decision> {
+    return this.decideNow(wish) ?? this.#ofPublic(wish.repository, question);
+  }
+
+  /** As `decide`; `undefined` where an upstream may have to be asked. */
+  decideNow(wish: Wish): Decision | undefined {
     const { repository, exposure } = wish;
     const { effect, why } = this.#rule(wish);
     if (effect === 'deny') return { isAllowed: false, why };
@@ -98,7 +103,7 @@ export class Access {
     // Who may see it all the same need not wait for an answer; what comes so was shown to nobody without a right.
     if (exposure === 'public' || effect === 'allow') return { isAllowed: true, isPrivate: true };
     if (exposure === 'private') return { isAllowed: false, why: 'private' };
-    return this.#ofPublic(repository, question);
+    return this.#options.visibility.isProvenPublic(repository) ? { isAllowed: true, isPrivate: false } : undefined;
   }
 
   /** As `decide`, by what is known here: for lists, which must not ask an upstream about each of their lines. */

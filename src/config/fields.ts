@@ -112,6 +112,12 @@ export function network() {
   return z.string({ error }).refine(isNetwork, { error });
 }
 
+/** The prefix of a location of nginx, as it may stand in a header field without being escaped. */
+export function location() {
+  const error = 'a path of letters, digits, ".", "_", "~" and "-" that begins and ends with "/", but not with "/v2/"';
+  return z.string({ error }).regex(/^\/(?!v2\/)(?:(?!\.{1,2}\/)[A-Za-z0-9._~-]+\/)+$/, { error });
+}
+
 function isPlainUrl(value: string, schemes: readonly string[]): boolean {
   if (!schemes.some((scheme) => value.startsWith(`${scheme}://`)) || /[?#@\s\\]/.test(value)) return false;
   return URL.canParse(value) && new URL(value).hostname !== '';

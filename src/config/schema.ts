@@ -7,6 +7,7 @@ import {
   durationOrForever,
   flag,
   list,
+  location,
   network,
   oneOf,
   section,
@@ -34,6 +35,11 @@ const listen = section({
   trustedProxies: list(network(), 'a list of addresses and networks')
     .prefault([])
     .describe('Proxies whose X-Forwarded-* headers are believed.'),
+  accel: location()
+    .optional()
+    .describe(
+      'The internal location of nginx, one of trustedProxies, that has cache/v1/blobs: it sends what is stored.',
+    ),
 });
 
 const admin = section({
@@ -105,6 +111,8 @@ const redis = section({
   prefix: text().prefault('stillwater:').describe('What every key begins with.'),
 });
 
+const accelFor = 'a location only where listen.trustedProxies names the nginx that has it';
+
 export const configSchema = section({
   $schema: z.string().optional().describe('For editors: where config.schema.json is.'),
   listen: listen.prefault({}).describe('The registry listener.'),
@@ -135,6 +143,8 @@ export const configSchema = section({
   // With a problem elsewhere the upstreams may not have been put together.
   if (context.issues.length > 0) return;
   for (const { path, allowed } of accessProblems(config)) context.addIssue({ code: 'custom', path, message: allowed });
+  if (config.listen.accel !== undefined && config.listen.trustedProxies.length === 0)
+    context.addIssue({ code: 'custom', path: ['listen', 'accel'], message: accelFor });
   for (const name of misnamed(config.upstreams))
     context.addIssue({ code: 'custom', path: ['upstreams', name], message: 'the name that images have: docker.io' });
   for (const { key, allowed } of unlistedProblems(config.upstreams))

@@ -3,6 +3,7 @@ import type { HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
 import type { Principal } from '../access/principal.ts';
 import type { Outcome } from '../mirror/outcome.ts';
+import type { Metrics } from '../observe/metrics.ts';
 import type { Source } from '../upstream/upstreams.ts';
 import type { PullPath } from './pull-path.ts';
 
@@ -19,6 +20,8 @@ export interface ExchangeVariables {
   outcome: Outcome | undefined;
   /** When the head of an answer went out past the middleware, as `performance.now()` tells it. */
   headAt: number | undefined;
+  /** Body bytes of a manifest or a blob. */
+  sentBytes: number | undefined;
   error: unknown;
   /** What an upstream has been waited for so far. */
   waitedMs: number | undefined;
@@ -62,6 +65,11 @@ export async function beforeAnswer<T>(
   }
 }
 
+export function countSent(exchange: Exchange, { servedBytes }: Metrics, bytes: number): void {
+  servedBytes.inc({ outcome: exchange.get('outcome') ?? 'none' }, bytes);
+  exchange.set('sentBytes', (exchange.get('sentBytes') ?? 0) + bytes);
+}
+
 // https://www.rfc-editor.org/rfc/rfc9211
 const cacheStatus: Record<Outcome, string> = {
   hit: 'stillwater; hit',
@@ -79,7 +87,8 @@ export function outcomeHeaders(outcome: Outcome): Record<string, string> {
 
 /** Clients quote the digest as the ETag we gave, or send it bare; `*` matches whatever exists. */
 export function matchesEtag(ifNoneMatch: string | undefined, digest: string): boolean {
-  return (ifNoneMatch ?? '').split(',').some((tag) => {
+  if (ifNoneMatch === undefined) return false;
+  return ifNoneMatch.split(',').some((tag) => {
     const bare = tag.trim().replace(/^W\//, '').replaceAll('"', '');
     return bare === digest || bare === '*';
   });

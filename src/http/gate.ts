@@ -1,5 +1,6 @@
 // The gate before the mirror: what a principal may pull goes on, and all else gets one answer, whatever kept it out.
 import type { Access, Exposure } from '../access/access.ts';
+import type { Principal } from '../access/principal.ts';
 import { OciError } from '../oci/errors.ts';
 import { formatRepository } from '../oci/repository.ts';
 import { offlineUpstream } from '../upstream/offline-upstream.ts';
@@ -33,6 +34,17 @@ export async function admit(exchange: Exchange, { access, exposureOf }: Gate, so
     `${formatRepository(repository)} does not exist upstream, or is not for whoever asks; if it is private, ask with ` +
       'credentials of this mirror that may see it, or pull from the registry itself',
   );
+}
+
+/** Whether `admit` would give this source as it is, without a question to anybody. */
+export function isAdmitted(
+  { access, exposureOf }: Gate,
+  principal: Principal,
+  { upstream, repository }: Source,
+): boolean {
+  const decision = access.decideNow({ principal, repository, exposure: exposureOf(upstream.name) ?? 'private' });
+  if (!decision?.isAllowed || decision.isUnsure) return false;
+  return decision.isPrivate === (repository.isPrivate ?? false);
 }
 
 /** What everybody could see when it came is here for everybody; what is not here may have come since. */

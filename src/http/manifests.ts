@@ -1,34 +1,48 @@
 // GET|HEAD /v2/<name>/manifests/<reference>: the exact bytes an upstream gave, under the type it gave them.
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Mirror } from '../mirror/mirror.ts';
+import type { Outcome } from '../mirror/outcome.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
 import { OciError } from '../oci/errors.ts';
 import { formatReference, type Reference } from '../oci/reference.ts';
 import { formatRepository } from '../oci/repository.ts';
 import type { Source } from '../upstream/upstreams.ts';
-import { beforeAnswer, type Exchange, matchesEtag, outcomeHeaders } from './exchange.ts';
+import { beforeAnswer, countSent, type Exchange, matchesEtag, outcomeHeaders } from './exchange.ts';
+import type { HotAnswers } from './hot-answers.ts';
 
 export async function sendManifest(
   exchange: Exchange,
-  { mirror, metrics }: { mirror: Mirror; metrics: Metrics },
+  { mirror, metrics, hot }: { mirror: Mirror; metrics: Metrics; hot: HotAnswers },
   source: Source,
   reference: Reference,
 ): Promise<Response> {
   const answer = await beforeAnswer(exchange, source, (signal) => mirror.getManifest(source, reference, signal));
   if (!answer) throw manifestUnknown(source, reference);
-  exchange.set('outcome', answer.outcome);
+  const { outcome, lasting } = answer;
+  exchange.set('outcome', outcome);
   const { descriptor, bytes } = answer.manifest;
-  const headers = {
-    'docker-content-digest': descriptor.digest,
-    etag: `"${descriptor.digest}"`,
-    ...outcomeHeaders(answer.outcome),
-  };
-  if (matchesEtag(exchange.req.header('if-none-match'), descriptor.digest)) return exchange.body(null, 304, headers);
-  if (exchange.req.method === 'GET') metrics.servedBytes.inc({ outcome: answer.outcome }, descriptor.size);
-  return exchange.body(bytes as Uint8Array<ArrayBuffer>, 200, {
-    ...headers,
-    'content-type': descriptor.mediaType,
-    'content-length': String(descriptor.size),
-  });
+  if (lasting) hot.keepManifest(exchange, source, { descriptor, lasting });
+  const { incoming } = exchange.env;
+  const { status, headers } = manifestHead(incoming.headers, descriptor, outcome);
+  if (status === 304) return exchange.body(null, status, headers);
+  if (incoming.method === 'GET') countSent(exchange, metrics, descriptor.size);
+  return exchange.body(bytes as Uint8Array<ArrayBuffer>, status, headers);
+}
+
+export interface ManifestHead {
+  readonly status: 200 | 304;
+  readonly headers: Record<string, string>;
+}
+
+export function manifestHead(
+  asked: IncomingHttpHeaders,
+  { digest, mediaType, size }: Descriptor,
+  outcome: Outcome,
+): ManifestHead {
+  const headers = { 'docker-content-digest': digest, etag: `"${digest}"`, ...outcomeHeaders(outcome) };
+  if (matchesEtag(asked['if-none-match'], digest)) return { status: 304, headers };
+  return { status: 200, headers: { ...headers, 'content-type': mediaType, 'content-length': String(size) } };
 }
 
 function manifestUnknown({ repository }: Source, reference: Reference): OciError {

@@ -1,41 +1,70 @@
 // The registry listener: every request to /v2/, in the order of the spec, and the page at /.
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Hono } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import type { AddressPlaces } from '../access/address-places.ts';
 import type { TrustedProxies } from '../access/client-address.ts';
 import type { Mirror } from '../mirror/mirror.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { OciError } from '../oci/errors.ts';
 import type { Upstreams } from '../upstream/upstreams.ts';
+import type { Accel } from './accel.ts';
 import { sendBlob } from './blobs.ts';
 import { findAddress, identifyCaller } from './caller.ts';
 import { errorAnswer } from './errors.ts';
 import type { Exchange, ExchangeEnv } from './exchange.ts';
 import { admit, type Gate, mayList } from './gate.ts';
+import { HotAnswers } from './hot-answers.ts';
 import { sendCatalog, sendReferrers, sendTags } from './listings.ts';
 import { sendManifest } from './manifests.ts';
 import { type PullPath, parsePullPath } from './pull-path.ts';
-import { requestLog } from './request-log.ts';
-import { requestsInFlight } from './requests-in-flight.ts';
+import { RequestLog, requestLog } from './request-log.ts';
+import { placesOf, requestsInFlight } from './requests-in-flight.ts';
+import type { Sendfile } from './sendfile.ts';
 import { challengeOf, sendToken, tokenPath } from './token-endpoint.ts';
 import { takeTurns } from './turn.ts';
 import { welcome } from './welcome.ts';
 
-export interface RegistryApiOptions extends Gate {
+export interface RegistryOptions extends Gate {
   readonly proxies: TrustedProxies;
   /** Requests of one client address at the same time at most. */
   readonly mostInFlight: number;
   readonly mirror: Mirror;
+  /** The nginx in front that can send stored blobs itself. */
+  readonly accel?: Accel | undefined;
   readonly upstreams: Upstreams;
   readonly metrics: Metrics;
   readonly log: Log;
+  /** Sends files past the process, as soon as there is one. */
+  readonly sendfile?: (() => Sendfile | undefined) | undefined;
 }
 
-export function registryApi(options: RegistryApiOptions): Hono<ExchangeEnv> {
-  const { mirror, upstreams, metrics, log, access, proxies } = options;
+export interface RegistryListener {
+  readonly app: Hono<ExchangeEnv>;
+  /** Answers what it can at once, ahead of the app; else does nothing. */
+  readonly before: (incoming: IncomingMessage, outgoing: ServerResponse) => boolean;
+}
+
+export function registryListener(options: RegistryOptions): RegistryListener {
+  const log = new RequestLog(options.log, options.metrics);
+  const places = placesOf(options.mostInFlight);
+  const hot = new HotAnswers({ ...options, log, places });
+  const app = registryApp({ ...options, log, places, hot });
+  return { app, before: (incoming, outgoing) => hot.answer(incoming, outgoing) };
+}
+
+interface AppParts extends Omit<RegistryOptions, 'log'> {
+  readonly log: RequestLog;
+  readonly places: AddressPlaces;
+  readonly hot: HotAnswers;
+}
+
+function registryApp(options: AppParts): Hono<ExchangeEnv> {
+  const { mirror, upstreams, log, access, proxies, places, mostInFlight } = options;
   const api = new Hono<ExchangeEnv>();
-  api.use(takeTurns(), findAddress(proxies), requestLog(log, metrics));
-  api.use(requestsInFlight({ most: options.mostInFlight, addressOf: (exchange) => exchange.get('address') }));
+  api.use(takeTurns(), findAddress(proxies), requestLog(log));
+  api.use(requestsInFlight({ most: mostInFlight, places, addressOf: (exchange) => exchange.get('address') }));
   api.use((exchange, next) => {
     exchange.env.outgoing.setHeader('docker-distribution-api-version', 'registry/2.0');
     return next();
@@ -65,8 +94,8 @@ export function registryApi(options: RegistryApiOptions): Hono<ExchangeEnv> {
     }
     if (!named) return exchange.notFound();
     const source = await admit(exchange, options, named);
-    if (target.kind === 'manifest') return sendManifest(exchange, { mirror, metrics }, source, target.reference);
-    if (target.kind === 'blob') return sendBlob(exchange, { mirror, metrics }, source, target.digest);
+    if (target.kind === 'manifest') return sendManifest(exchange, options, source, target.reference);
+    if (target.kind === 'blob') return sendBlob(exchange, options, source, target.digest);
     if (target.kind === 'tags') return sendTags(exchange, mirror, source, target.name, path);
     return sendReferrers(exchange, mirror, source, target.digest, path);
   }

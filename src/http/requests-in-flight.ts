@@ -5,14 +5,14 @@ import { AddressPlaces } from '../access/address-places.ts';
 import type { Exchange, ExchangeEnv } from './exchange.ts';
 
 export interface RequestsInFlightOptions {
-  /** At the same time at most, for one IPv4 address or one IPv6 /64. */
+  /** For one IPv4 address or one IPv6 /64 at the same time at most. */
   readonly most: number;
+  readonly places: AddressPlaces;
   readonly addressOf: (exchange: Exchange) => string;
 }
 
 /** Belongs behind `takeTurns`: a request that waits for its turn on a connection is not counted. */
-export function requestsInFlight({ most, addressOf }: RequestsInFlightOptions): MiddlewareHandler<ExchangeEnv> {
-  const places = new AddressPlaces({ most: Number.POSITIVE_INFINITY, mostEach: most });
+export function requestsInFlight({ most, places, addressOf }: RequestsInFlightOptions): MiddlewareHandler<ExchangeEnv> {
   return async function countRequest(exchange, next) {
     const { outgoing } = exchange.env;
     // Its end has been and would not be heard.
@@ -22,6 +22,11 @@ export function requestsInFlight({ most, addressOf }: RequestsInFlightOptions): 
     outgoing.once('close', leave);
     return next();
   };
+}
+
+/** Of all addresses as many as there are. */
+export function placesOf(most: number): AddressPlaces {
+  return new AddressPlaces({ most: Number.POSITIVE_INFINITY, mostEach: most });
 }
 
 function tooMany(most: number) {

@@ -1,5 +1,12 @@
 // A listening server around a hono app: HTTP or HTTPS, bounded, and stopped without breaking a running answer.
-import { createServer, type ServerOptions as HttpOptions, type Server } from 'node:http';
+import {
+  createServer,
+  type ServerOptions as HttpOptions,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener, type HttpBindings } from '@hono/node-server';
@@ -18,6 +25,8 @@ export interface ServerOptions extends ConnectionLimitsOptions {
   readonly idleMs: number;
   /** How long a client may take for a TLS handshake, and for the head of a request; twice as long for its body too. */
   readonly headMs?: number | undefined;
+  /** Whether it has answered a request that is within the limits; the app hears of the others. Must not throw. */
+  readonly before?: ((incoming: IncomingMessage, outgoing: ServerResponse) => boolean) | undefined;
 }
 
 export interface RunningServer {
@@ -37,14 +46,17 @@ const usualHeadMs = 15_000;
 /** Throws when the address cannot be had, and says which and why. */
 export async function startServer<E extends Env & { Bindings: HttpBindings }>(
   app: Hono<E>,
-  { host, port, tls, maxConnections, idleMs, headMs = usualHeadMs, ...limits }: ServerOptions,
+  { host, port, tls, maxConnections, idleMs, headMs = usualHeadMs, before, ...limits }: ServerOptions,
 ): Promise<RunningServer> {
   // HTTP/1.0, as load balancers' health checks speak it, has no Host header.
   const answer = getRequestListener(app.fetch, { overrideGlobalObjects: false, hostname: 'localhost' });
   const { server, secure } = createListener(headMs, tls);
   const connections = new ConnectionLimits(limits);
   admitOnly(server, (socket) => connections.admit(socket));
-  new RequestLimits(answer).guard(server);
+  const listener: RequestListener = before
+    ? (incoming, outgoing) => void (before(incoming, outgoing) || answer(incoming, outgoing))
+    : answer;
+  new RequestLimits(listener).guard(server);
   server.maxConnections = maxConnections;
   server.timeout = idleMs;
   await listen(server, host, port);

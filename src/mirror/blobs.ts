@@ -15,6 +15,7 @@ import type { Fill } from './fill.ts';
 import { goesOnPastDisk } from './fill-failure.ts';
 import type { Fills } from './fills.ts';
 import { isOfRegistry, lookUp } from './here.ts';
+import type { LastingBlob } from './lasting.ts';
 import { addOrigin, linkBlob, type MayUse, mayProve, tryToRemember } from './links.ts';
 import type { Outcome } from './outcome.ts';
 import { openPastDisk, SpooledContent } from './past-disk.ts';
@@ -25,6 +26,8 @@ export interface BlobAnswer {
   /** The caller closes it. */
   readonly content: Content;
   readonly outcome: Outcome;
+  /** Of a hit. */
+  readonly lasting?: LastingBlob;
 }
 
 export interface BlobStat {
@@ -86,7 +89,7 @@ export class Blobs {
         const content = await store.open(digest, stored.size);
         if (content) {
           records.touch(stored.id);
-          return { content, outcome: 'hit' };
+          return { content, outcome: 'hit', lasting: this.#lasting(source, digest, stored.size) };
         }
         this.#forget(digest);
       } else if (isForeign) {
@@ -115,6 +118,24 @@ export class Blobs {
     }
     const size = await this.#prove(source, digest, signal);
     return size === undefined ? undefined : { size, outcome: 'miss' };
+  }
+
+  /** What `open` goes by, looked at again. */
+  #lasting(source: Source, digest: Digest, size: number): LastingBlob {
+    const { records, store } = this.#options;
+    return {
+      size,
+      holds: () => {
+        const { stored, isManifest, isToProve } = lookUp(this.#options, source, digest);
+        return stored?.size === size && !isManifest && !isToProve;
+      },
+      used: () => {
+        const record = records.blob(digest);
+        if (record) records.touch(record.id);
+      },
+      bytes: () => store.remembered(digest),
+      content: () => store.openNow(digest, size),
+    };
   }
 
   async #prove(source: Source, digest: Digest, signal: AbortSignal): Promise<number | undefined> {

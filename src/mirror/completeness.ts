@@ -60,6 +60,12 @@ export class Completeness {
     return this.#ask(source, digest, { missing, signal });
   }
 
+  /** Whether it was found whole, and nothing was lost since; walks nothing. */
+  isKnownWhole(repository: Repository, { descriptor }: Manifest): boolean {
+    const known = this.#known.get(keyOf(repository, descriptor.digest));
+    return known?.missing === undefined && known?.losses === this.#options.records.losses;
+  }
+
   /** Whether all that it names rests here; asks nobody. */
   async isWhole(repository: Repository, manifest: Manifest): Promise<boolean> {
     return (await this.#missing(repository, manifest)) === undefined;

@@ -3,7 +3,6 @@ import type { Log } from '../observe/log.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import { type Manifest, type ManifestChildren, manifestChildren } from '../oci/manifest.ts';
-import { isManifestType } from '../oci/media-types.ts';
 import { formatRepository, type Repository } from '../oci/repository.ts';
 import type { BlobStore } from '../store/blob-store.ts';
 import type { Disk } from '../store/disk.ts';
@@ -11,7 +10,9 @@ import type { Link, Records } from '../store/records.ts';
 import { UpstreamError } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
 import type { Absences } from './absences.ts';
-import { addOrigin, type Ground, isGiven, type MayUse, tryToRemember } from './links.ts';
+import type { Lasting } from './lasting.ts';
+import { addOrigin, type Ground, type MayUse, tryToRemember } from './links.ts';
+import { asLinked, manifestAt, mayGive } from './manifest-here.ts';
 import type { Outcome } from './outcome.ts';
 import { repositoryKey } from './repository-key.ts';
 import { SingleFlight } from './single-flight.ts';
@@ -19,6 +20,8 @@ import { SingleFlight } from './single-flight.ts';
 export interface ManifestAnswer {
   readonly manifest: Manifest;
   readonly outcome: Outcome;
+  /** Of a hit. */
+  readonly lasting?: Lasting;
 }
 
 /** What rests here and counts as stored for a repository. */
@@ -50,7 +53,7 @@ export class Manifests {
   /** By digest. `undefined` when the upstream proved that this repository has no such manifest. */
   async get(source: Source, digest: Digest, signal: AbortSignal): Promise<ManifestAnswer | undefined> {
     const here = await this.#here(source.repository, digest);
-    if (here && mayGive(here)) return { manifest: here.manifest, outcome: 'hit' };
+    if (here && mayGive(here.ground, here.link)) return { manifest: here.manifest, outcome: 'hit' };
     if (this.#options.absences.has(source.repository, { digest })) return undefined;
     return this.ask(source, digest, here?.manifest, signal);
   }
@@ -116,22 +119,49 @@ export class Manifests {
     return (await this.#here(repository, digest))?.manifest;
   }
 
+  /** Whether `stored` would give the same now, going by the index alone. */
+  isStored(repository: Repository, manifest: Manifest): boolean {
+    return this.#asBefore(repository, manifest) !== undefined;
+  }
+
+  /** Whether `get` would give the same now as a hit, going by the index alone. */
+  isGiven(repository: Repository, manifest: Manifest): boolean {
+    const here = this.#asBefore(repository, manifest);
+    return here !== undefined && mayGive(here.ground, here.link);
+  }
+
+  /** Its bytes, where they are in memory. */
+  remembered({ descriptor }: Manifest): Uint8Array | undefined {
+    return this.#options.store.remembered(descriptor.digest);
+  }
+
+  /** It was given to somebody. */
+  touch({ descriptor }: Manifest): void {
+    const record = this.#options.records.blob(descriptor.digest);
+    if (record) this.#options.records.touch(record.id);
+  }
+
   async #here(repository: Repository, digest: Digest): Promise<Here | undefined> {
-    const { store, records, mayUse, log } = this.#options;
-    const record = records.blob(digest);
-    const ground = record?.mediaType === undefined ? undefined : mayUse(repository, digest);
-    if (record?.mediaType === undefined || !ground) return undefined;
-    const bytes = await store.readAll(digest, record.size);
+    const { store, records, log } = this.#options;
+    const found = manifestAt(this.#options, repository, digest);
+    if (!found) return undefined;
+    const bytes = await store.readAll(digest, found.descriptor.size);
     if (bytes) {
-      records.touch(record.id);
+      records.touch(found.id);
       const link = records.link(repository, digest);
-      // Where the bytes do not say it, another registry may call them something else.
-      const mediaType = link && isShown(link) ? link.mediaType : record.mediaType;
-      return { manifest: { bytes, descriptor: { digest, size: record.size, mediaType } }, ground, link };
+      return { manifest: { bytes, descriptor: asLinked(found.descriptor, link) }, ground: found.ground, link };
     }
     log.warn({ digest }, 'the file of a stored manifest is gone or cut short; it will be fetched again');
     records.deleteBlob(digest);
     return undefined;
+  }
+
+  #asBefore(repository: Repository, manifest: Manifest): Here | undefined {
+    const { digest, mediaType } = manifest.descriptor;
+    const found = manifestAt(this.#options, repository, digest);
+    const link = found && this.#options.records.link(repository, digest);
+    if (!found || asLinked(found.descriptor, link).mediaType !== mediaType) return undefined;
+    return { manifest, ground: found.ground, link };
   }
 
   async #confirm(
@@ -177,15 +207,6 @@ export class Manifests {
       throw error;
     }
   }
-}
-
-/** The repository's registry gave it as a manifest, or proved it, under this name. */
-function isShown(link: Link): boolean {
-  return link.proven && isManifestType(link.mediaType);
-}
-
-function mayGive({ ground, link }: Here): boolean {
-  return ground === 'shared' ? isGiven(ground, link) : link !== undefined && isShown(link);
 }
 
 /** A HEAD that names a type which the bytes cannot have is no reason to keep them back. */

@@ -1,12 +1,14 @@
 // The cache as its doors see it: pulls for repositories, answered from the store, a running fill, or the upstream.
 import { type WantedRange, wantedRange } from '../oci/byte-range.ts';
 import type { Digest } from '../oci/digest.ts';
+import type { Manifest } from '../oci/manifest.ts';
 import type { Reference } from '../oci/reference.ts';
 import type { Records } from '../store/records.ts';
 import { isUpstreamFault, type TagPage, type TagQuery } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
 import type { BlobAnswer, BlobStat, Blobs } from './blobs.ts';
 import type { Completeness } from './completeness.ts';
+import type { Lasting } from './lasting.ts';
 import type { ManifestAnswer, Manifests } from './manifests.ts';
 import type { Referrers } from './referrers.ts';
 import type { Siblings } from './siblings.ts';
@@ -18,7 +20,7 @@ export interface MirrorOptions {
   readonly tags: Tags;
   readonly blobs: Blobs;
   readonly referrers: Referrers;
-  readonly completeness: Pick<Completeness, 'holds'>;
+  readonly completeness: Pick<Completeness, 'holds' | 'isKnownWhole'>;
   /** `undefined`: blobs are fetched as they are asked for. */
   readonly siblings: Siblings | undefined;
 }
@@ -39,7 +41,29 @@ export class Mirror {
         : await manifests.get(source, reference.digest, signal);
     const answer = found && (await this.#usable(source, reference, found, signal));
     if (answer) siblings?.remember(source.repository, answer.manifest);
-    return answer;
+    return answer?.outcome === 'hit'
+      ? { ...answer, lasting: this.#lasting(source, reference, answer.manifest) }
+      : answer;
+  }
+
+  /** What `getManifest` goes by where it asks nobody, looked at again: nothing of it is trusted to have stayed. */
+  #lasting(source: Source, reference: Reference, manifest: Manifest): Lasting {
+    const { tags, manifests, siblings, completeness } = this.#options;
+    const { repository } = source;
+    const isGiven =
+      'tag' in reference
+        ? () =>
+            tags.isBelieved(source, reference.tag, manifest.descriptor.digest) &&
+            manifests.isStored(repository, manifest)
+        : () => manifests.isGiven(repository, manifest);
+    return {
+      holds: () => isGiven() && completeness.isKnownWhole(repository, manifest),
+      bytes: () => manifests.remembered(manifest),
+      used: () => {
+        manifests.touch(manifest);
+        siblings?.remember(repository, manifest);
+      },
+    };
   }
 
   /** What the upstream has just given, it has; what comes from here may be here in part. */

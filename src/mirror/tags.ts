@@ -64,6 +64,12 @@ export class Tags {
     return this.#confirmed(source, tag, cached, signal);
   }
 
+  /** Whether the tag means this digest and is believed without a question. One from the future has to be dated anew. */
+  isBelieved(source: Source, tag: string, digest: Digest): boolean {
+    const record = this.#options.records.tag(source.repository, tag);
+    return record?.digest === digest && ageOf(record) >= 0 && this.#overdueMs(source, tag, record) < 0;
+  }
+
   /** What the tag meant last, however old, if its manifest is still here. Asks nobody. */
   async last(source: Source, tag: string): Promise<Manifest | undefined> {
     return (await this.#cached(source, tag))?.answer.manifest;

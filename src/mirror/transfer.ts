@@ -1,6 +1,7 @@
 // The bytes of one fill on their way from the upstream into the spool: several parts at once, in the order of the plan.
 import type { Spool } from '../store/spool.ts';
 import { abandonable } from '../upstream/abandonable.ts';
+import { giveBack } from '../upstream/slabs.ts';
 import type { BlobTransfer, Part } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
 import { receivePart } from './receive-part.ts';
@@ -107,10 +108,12 @@ export class Transfer {
       onResume,
       onWhole: () => this.#goOnAsOneStream(),
     });
-    for await (const { position, bytes } of pieces)
+    for await (const { position, bytes } of pieces) {
       for (const gap of spool.written.gaps(position, position + bytes.length)) {
         await spool.write(bytes.subarray(gap.start - position, gap.end - position), gap.start);
         onWrote(gap.end - gap.start);
       }
+      giveBack(bytes);
+    }
   }
 }

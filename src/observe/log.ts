@@ -8,6 +8,8 @@ export interface LogOptions {
   readonly format: 'json' | 'pretty';
 }
 
+const secrets = ['authorization', 'password', 'token', 'headers'] as const;
+
 /** Writes to standard output. Inbound credentials never reach a log call; the redaction is the second lock. */
 export async function createLog({ level, format }: LogOptions): Promise<Log> {
   const options = {
@@ -15,16 +17,21 @@ export async function createLog({ level, format }: LogOptions): Promise<Log> {
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
-    redact: {
-      paths: ['authorization', 'password', 'token', 'headers', '*.authorization', '*.password', '*.token', '*.headers'],
-      remove: true,
-    },
+    redact: { paths: [...secrets, ...secrets.map((name) => `*.${name}`)], remove: true },
   };
   if (format === 'pretty') {
     const { default: pretty } = await import('pino-pretty');
     return pino(options, pretty({ colorize: process.stdout.isTTY, singleLine: true }));
   }
   return pino(options, pino.destination({ dest: 1, sync: false }));
+}
+
+/**
+ * The same log for lines whose fields are no objects, thousands a second: what makes others dear is to look for secrets
+ * inside of theirs (measured: 5 µs a line against 1.5).
+ */
+export function plainLines(log: Log): Log {
+  return log.child({}, { redact: { paths: [...secrets], remove: true } });
 }
 
 /** One line of an error and its causes, for a log field. */

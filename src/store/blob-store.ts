@@ -4,27 +4,43 @@ import { renameSync, rmSync } from 'node:fs';
 import { type FileHandle, mkdir, open, rm, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Digest } from '../oci/digest.ts';
-import { BlobContent } from './content.ts';
+import type { Content } from './content.ts';
 import { type Layout, publish } from './layout.ts';
+import { OpenFiles } from './open-files.ts';
+import { MemoryContent, SmallBlobs } from './small-blobs.ts';
+
+/** What is read into memory whole when it is opened. */
+const smallBytes = 64 * 1024;
 
 export class BlobStore {
   readonly #layout: Layout;
+  readonly #small = new SmallBlobs();
+  readonly #files: OpenFiles;
 
   constructor(layout: Layout) {
     this.#layout = layout;
+    this.#files = new OpenFiles({ open: (digest) => this.#openFile(digest) });
   }
 
   /**
    * `undefined` when there is no file, or one of another length than the index says: a file that something else cut
    * short must become a miss, not a short body.
    */
-  async open(digest: Digest, size: number): Promise<BlobContent | undefined> {
-    const file = await this.#openFile(digest);
-    if (!file) return undefined;
-    const found = await file.stat().catch(() => undefined);
-    if (found?.size === size) return new BlobContent(file, size);
-    await file.close();
-    return undefined;
+  async open(digest: Digest, size: number): Promise<Content | undefined> {
+    if (size > smallBytes) return this.#files.open(digest, size);
+    const bytes = await this.readAll(digest, size);
+    return bytes && new MemoryContent(bytes);
+  }
+
+  /** As `open`, for what is open or in memory already; `undefined` says nothing. Waits for no disk. */
+  openNow(digest: Digest, size: number): Content | undefined {
+    const bytes = this.#small.now(digest);
+    return bytes?.length === size ? new MemoryContent(bytes) : this.#files.now(digest, size);
+  }
+
+  /** A small blob's bytes, where they were read or put lately, and not to be changed; touches no disk. */
+  remembered(digest: Digest): Uint8Array | undefined {
+    return this.#small.now(digest);
   }
 
   /** Whether `open` would find it, without opening. */
@@ -38,21 +54,22 @@ export class BlobStore {
     return found?.isFile() ? found.size : undefined;
   }
 
-  /** For manifests, which are small. */
+  /** For manifests, which are small. Nobody changes the bytes: others are given the same. */
   async readAll(digest: Digest, size: number): Promise<Uint8Array | undefined> {
-    const content = await this.open(digest, size);
-    if (!content) return undefined;
-    try {
-      const bytes = new Uint8Array(size);
-      return (await content.read(bytes, 0)) === size ? bytes : undefined;
-    } finally {
-      await content.close();
+    const before = this.#small.before(digest);
+    if (before?.length !== size) return this.#small.read(digest, size, () => this.#readFile(digest, size));
+    if (await this.has(digest, size)) {
+      this.#small.seen(digest);
+      return before;
     }
+    await this.#forget(digest);
+    return undefined;
   }
 
   /** Takes over a verified spool file. Idempotent: the same bytes may be committed twice. */
   async commit(digest: Digest, file: FileHandle, path: string): Promise<void> {
     await publish(file, path, this.#layout.blob(digest));
+    await this.#forget(digest);
   }
 
   /** Stores bytes that the caller has hashed. */
@@ -63,7 +80,12 @@ export class BlobStore {
     const file = await open(path, 'wx');
     try {
       await file.writeFile(bytes);
+      const { forgotten } = this.#small;
       await publish(file, path, this.#layout.blob(digest));
+      // What was removed meanwhile, this or another, may be this.
+      const isThere = forgotten === this.#small.forgotten;
+      await this.#forget(digest);
+      if (isThere) this.#small.remember(digest, bytes);
     } catch (error) {
       await rm(path, { force: true });
       throw error;
@@ -79,14 +101,38 @@ export class BlobStore {
   async remove(digest: Digest): Promise<void> {
     const path = this.#layout.blob(digest);
     const trash = this.#layout.trash(randomUUID());
+    // A file gives its bytes back when it is neither named nor open.
+    const closed = this.#forget(digest);
     try {
       renameSync(path, trash);
     } catch {
       // Nothing is there, or a full disk has no place for a name more.
       rmSync(path, { force: true });
-      return;
+      return closed;
     }
-    await unlink(trash);
+    await Promise.all([closed, unlink(trash)]);
+  }
+
+  /** Closes what nobody reads. Everything still works, and nothing is kept open. */
+  close(): Promise<void> {
+    return this.#files.close();
+  }
+
+  #forget(digest: Digest): Promise<void> {
+    this.#small.forget(digest);
+    return this.#files.forget(digest);
+  }
+
+  async #readFile(digest: Digest, size: number): Promise<Uint8Array | undefined> {
+    const file = await this.#openFile(digest);
+    if (!file) return undefined;
+    try {
+      if ((await file.stat()).size !== size) return undefined;
+      const bytes = new Uint8Array(size);
+      return (await file.read(bytes, 0, size, 0)).bytesRead === size ? bytes : undefined;
+    } finally {
+      await file.close();
+    }
   }
 
   async #openFile(digest: Digest): Promise<FileHandle | undefined> {

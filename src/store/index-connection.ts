@@ -26,6 +26,11 @@ export class IndexConnection {
     return this.#isFresh;
   }
 
+  /** What is read now may still be taken back. */
+  get isInBatch(): boolean {
+    return this.#database.isTransaction;
+  }
+
   get statements(): Statements {
     return this.#statements;
   }

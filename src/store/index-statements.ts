@@ -27,7 +27,9 @@ export function prepareStatements(database: DatabaseSync) {
       `DELETE FROM tags WHERE digest = ? AND NOT EXISTS (
          SELECT 1 FROM repositories AS r CROSS JOIN repositories AS named CROSS JOIN pins
          WHERE r.id = tags.repository AND named.registry = r.registry AND named.path = r.path
-           AND pins.repository = named.id AND reference = tag)`,
+           AND pins.repository = named.id AND reference = tag)
+       RETURNING tag, (SELECT registry FROM repositories WHERE id = repository) AS registry,
+         (SELECT path FROM repositories WHERE id = repository) AS path`,
     ),
     deleteOrigins: database.prepare('DELETE FROM origins WHERE digest = ?'),
 
@@ -97,7 +99,7 @@ export function prepareStatements(database: DatabaseSync) {
     addVerdict: database.prepare('INSERT INTO verdicts (registry, path, public, checked_at) VALUES (?, ?, ?, ?)'),
     trimVerdicts: database.prepare(
       `DELETE FROM verdicts WHERE id IN
-       (SELECT id FROM verdicts ORDER BY id LIMIT max(0, (SELECT verdicts FROM totals) - ?))`,
+       (SELECT id FROM verdicts ORDER BY id LIMIT max(0, (SELECT verdicts FROM totals) - ?)) RETURNING registry, path`,
     ),
 
     meta: database.prepare('SELECT value FROM meta WHERE key = ?'),

@@ -34,8 +34,7 @@ export class Layout {
   }
 
   blob(digest: Digest): string {
-    const encoded = digestEncoded(digest);
-    return join(this.blobs, digestAlgorithm(digest), encoded.slice(0, 2), encoded);
+    return join(this.blobs, blobPath(digest));
   }
 
   /** Where a removed file waits for its unlinking; cleared at every start. */
@@ -56,6 +55,12 @@ export class Layout {
   arrival(digest: Digest, attempt: string): string {
     return `${this.spool(digest)}.${attempt}`;
   }
+}
+
+/** Below the folder of the blobs, with slashes. */
+export function blobPath(digest: Digest): string {
+  const encoded = digestEncoded(digest);
+  return `${digestAlgorithm(digest)}/${encoded.slice(0, 2)}/${encoded}`;
 }
 
 /** Makes the folders. Throws when they cannot be written, or were made by a newer program. */

@@ -39,6 +39,7 @@ export interface RecordsOptions {
 /** Every call is bounded and synchronous, so that a check and the act on it can share one turn. */
 export class Records extends VerdictRecords {
   readonly #usage: UsagePages;
+  readonly #blobs = this.memory<BlobRecord | undefined>();
   #renewed = Promise.withResolvers<void>();
   #losses = 0;
 
@@ -47,6 +48,7 @@ export class Records extends VerdictRecords {
     super(index);
     this.#usage = new UsagePages(index, onFault);
     const load = () => {
+      this.forgetAll();
       this.#usage.load();
       this.loadPins();
     };
@@ -83,10 +85,12 @@ export class Records extends VerdictRecords {
   }
 
   blob(digest: Digest): BlobRecord | undefined {
-    const row = this.index.act(() => this.sql.blob.get(digest));
-    if (!row) return undefined;
-    const { digest: _, ...record } = storedBlob(row);
-    return record;
+    return this.#blobs.recall(digest, '', () => {
+      const row = this.index.act(() => this.sql.blob.get(digest));
+      if (!row) return undefined;
+      const { digest: _, ...record } = storedBlob(row);
+      return record;
+    });
   }
 
   /** Proven, and used now. Replaces what was known of the digest. */
@@ -97,6 +101,7 @@ export class Records extends VerdictRecords {
       if (row) this.sql.replaceBlob.run(size, mediaType ?? null, row.id);
       else this.#addBlob(digest, size, mediaType ?? null, 1);
       if (row) this.touch(row.id);
+      this.#blobs.forget(digest);
     });
   }
 
@@ -104,12 +109,16 @@ export class Records extends VerdictRecords {
   putUnproven(digest: Digest, size: number, usedAt: number): void {
     this.batch(() => {
       if (!this.sql.blob.get(digest)) this.#addBlob(digest, size, null, 0, usedAt);
+      this.#blobs.forget(digest);
     });
   }
 
   prove(digest: Digest): void {
     this.gained();
-    this.batch(() => this.sql.prove.run(digest));
+    this.batch(() => {
+      this.sql.prove.run(digest);
+      this.#blobs.forget(digest);
+    });
   }
 
   /** And which repositories have it, the tags that mean it, what it refers to, and where it came from. */
@@ -117,10 +126,8 @@ export class Records extends VerdictRecords {
     this.batch(() => {
       const gone = this.sql.deleteBlob.get(digest) as { id: number } | undefined;
       if (!gone) return;
-      this.sql.deleteLinks.run(digest);
-      this.sql.deleteTags.run(digest);
-      this.sql.deleteSubjects.run(digest);
-      this.sql.deleteOrigins.run(digest);
+      this.deleteDigest(digest);
+      this.#blobs.forget(digest);
       this.#losses++;
       this.#usage.forget(gone.id);
     });

@@ -6,6 +6,7 @@ import { parseReference, type Reference } from '../oci/reference.ts';
 import { formatRepository, type Repository } from '../oci/repository.ts';
 import type { IndexConnection } from './index-connection.ts';
 import type { Statements } from './index-statements.ts';
+import { RowMemory } from './row-memory.ts';
 
 /** `proven`: by the repository's registry, under this name. Else a manifest named it, which anybody may write. */
 export interface Link extends Descriptor {
@@ -37,12 +38,17 @@ export interface Pin {
  */
 export class RepositoryRecords {
   protected readonly index: IndexConnection;
+  readonly #memories: Pick<RowMemory<unknown>, 'clear'>[] = [];
+  readonly #links: RowMemory<Link | undefined>;
+  readonly #tags: RowMemory<TagRecord | undefined>;
   #pinned = new Set<string>();
   #pinsVersion = 0;
   #gains = 0;
 
   constructor(index: IndexConnection) {
     this.index = index;
+    this.#links = this.memory();
+    this.#tags = this.memory(4096);
   }
 
   /** Grows whenever something rests here, or is a repository's, that was not, or was not proven. */
@@ -52,8 +58,8 @@ export class RepositoryRecords {
 
   /** What this repository's manifests, or its upstream, said of the digest; `undefined` when neither named it. */
   link(repository: Repository, digest: Digest): Link | undefined {
-    return this.index.act(() => {
-      const rows = this.sql.link.all(...keyOf(repository), digest) as unknown as LinkRow[];
+    return this.#links.recall(digest, viewOf(repository), () => {
+      const rows = this.index.act(() => this.sql.link.all(...keyOf(repository), digest)) as unknown as LinkRow[];
       const row = rows.find(({ proven }) => proven === 1) ?? rows[0];
       return row && { digest, size: row.size, mediaType: row.mediaType, proven: row.proven === 1 };
     });
@@ -71,8 +77,9 @@ export class RepositoryRecords {
   }
 
   tag(repository: Repository, tag: string): TagRecord | undefined {
-    return this.index.act(() => {
-      const row = this.sql.tag.get(...keyOf(repository), tag) as (TagRecord & { earlier: Digest | null }) | undefined;
+    return this.#tags.recall(tagOf(repository, tag), viewOf(repository), () => {
+      const found = this.index.act(() => this.sql.tag.get(...keyOf(repository), tag));
+      const row = found as (TagRecord & { earlier: Digest | null }) | undefined;
       return row && { ...row, earlier: row.earlier ?? undefined };
     });
   }
@@ -82,6 +89,7 @@ export class RepositoryRecords {
       const id = this.#findOrAdd(repository);
       if (this.#isPinned(repository) && this.tag(repository, tag)?.digest !== digest) this.#pinsVersion++;
       this.sql.putTag.run(id, tag, digest, checkedAt, earlier ?? null);
+      this.#tags.forget(tagOf(repository, tag));
     });
   }
 
@@ -89,6 +97,7 @@ export class RepositoryRecords {
   deleteTag(repository: Repository, tag: string): void {
     this.index.batch(() => {
       this.sql.deleteTag.run(...keyOf(repository), tag);
+      this.#tags.forget(tagOf(repository, tag));
       if (this.#isPinned(repository)) this.#pinsVersion++;
     });
   }
@@ -167,6 +176,27 @@ export class RepositoryRecords {
     this.#pinsVersion++;
   }
 
+  /** Of rows that are asked for at every pull; all of them together take some 12 MB. */
+  protected memory<T>(most = 8192): RowMemory<T> {
+    const memory = new RowMemory<T>(() => this.index.isInBatch, most);
+    this.#memories.push(memory);
+    return memory;
+  }
+
+  /** Whenever the rows may be others, whoever wrote them. */
+  protected forgetAll(): void {
+    for (const memory of this.#memories) memory.clear();
+  }
+
+  /** In the batch that deletes its blob: all that repositories hold of it. */
+  protected deleteDigest(digest: Digest): void {
+    this.sql.deleteLinks.run(digest);
+    this.#links.forget(digest);
+    const tags = this.sql.deleteTags.all(digest) as unknown as (Repository & { tag: string })[];
+    for (const { tag, ...repository } of tags) this.#tags.forget(tagOf(repository, tag));
+    this.sql.deleteSubjects.run(digest);
+  }
+
   protected gained(): void {
     this.#gains++;
   }
@@ -174,7 +204,10 @@ export class RepositoryRecords {
   #putLinks(repository: Repository, descriptors: readonly Descriptor[], proven: 0 | 1): void {
     this.index.batch(() => {
       const id = this.#findOrAdd(repository);
-      for (const { digest, size, mediaType } of descriptors) this.sql.putLink.run(id, digest, size, mediaType, proven);
+      for (const { digest, size, mediaType } of descriptors) {
+        this.sql.putLink.run(id, digest, size, mediaType, proven);
+        this.#links.forget(digest);
+      }
       if (this.#isPinned(repository) && descriptors.some(({ mediaType }) => isManifestType(mediaType)))
         this.#pinsVersion++;
     });
@@ -195,6 +228,16 @@ export class RepositoryRecords {
 
 function keyOf(repository: Repository): [string, string, 0 | 1] {
   return [repository.registry, repository.path, classOf(repository)];
+}
+
+/** Whose view of the index it is. */
+function viewOf(repository: Repository): string {
+  return `${formatRepository(repository)} ${classOf(repository)}`;
+}
+
+/** In every view. */
+function tagOf(repository: Repository, tag: string): string {
+  return `${formatRepository(repository)}:${tag}`;
 }
 
 /** In the index: 1 where only some may see it. */

@@ -6,6 +6,7 @@ import type { BlobStore } from './blob-store.ts';
 import type { Content } from './content.ts';
 import { Extents } from './extents.ts';
 import { SpoolReader, type Waiter } from './spool-reader.ts';
+import { Turns } from './turns.ts';
 import type { Following, JournalFile, Verifier } from './verifier.ts';
 
 /**
@@ -14,6 +15,12 @@ import type { Following, JournalFile, Verifier } from './verifier.ts';
  */
 const wakeBytes = 256 * 1024;
 const wakeMs = 4;
+
+/**
+ * Writes of all spools at once: half of the four threads that node reads files with, so that no slow disk keeps a hit from
+ * its bytes. One a spool: more would only wait for each other in the kernel, and its next pieces gather meanwhile.
+ */
+const writes = new Turns(2);
 
 /** What a spool begins with. */
 export interface SpoolFile {
@@ -44,6 +51,7 @@ export class Spool {
   readonly #file: FileHandle;
   readonly #following: Following;
   readonly #extents = new Extents();
+  readonly #writes = new Turns(1);
   readonly #waiters = new Set<Waiter>();
   #wakePlanned: NodeJS.Timeout | undefined;
   #verified = false;
@@ -86,12 +94,13 @@ export class Spool {
   }
 
   /** Each byte once: what is written may be hashed already. */
-  async write(chunk: Uint8Array, position: number): Promise<void> {
-    if (position + chunk.length > this.size) throw new Error(`more bytes arrived than the ${this.size} announced`);
-    if (this.#extents.endFrom(position) > position) throw new Error(`byte ${position} arrived twice`);
-    for (let done = 0; done < chunk.length; )
-      done += (await this.#file.write(chunk, done, chunk.length - done, position + done)).bytesWritten;
-    this.#arrived(position, position + chunk.length);
+  write(chunk: Uint8Array, position: number): Promise<void> {
+    return this.#writes.run(async () => {
+      if (position + chunk.length > this.size) throw new Error(`more bytes arrived than the ${this.size} announced`);
+      if (this.#extents.endFrom(position) > position) throw new Error(`byte ${position} arrived twice`);
+      await writes.run(() => this.#write(chunk, position));
+      this.#arrived(position, position + chunk.length);
+    });
   }
 
   /** The file is whole already: only its digest is to be proven. */
@@ -168,6 +177,11 @@ export class Spool {
     const end = this.#verified ? written : Math.min(written, this.size - 1);
     if (end <= position && this.#failure) throw this.#failure;
     return end;
+  }
+
+  async #write(chunk: Uint8Array, position: number): Promise<void> {
+    for (let done = 0; done < chunk.length; )
+      done += (await this.#file.write(chunk, done, chunk.length - done, position + done)).bytesWritten;
   }
 
   #arrived(start: number, end: number): void {

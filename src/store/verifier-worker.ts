@@ -1,4 +1,5 @@
 // The worker's side of the verifier: takes turns between the files it follows, a slice at a time.
+import { getPriority, setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
 import { FollowedFile } from './followed-file.ts';
 import type { VerifierReply, VerifierRequest } from './verifier.ts';
@@ -7,6 +8,9 @@ interface Followed {
   readonly file: FollowedFile;
   ending: 'finish' | 'suspend' | undefined;
 }
+
+/** Behind the event loop where both want the same core: a hash may be late, an answer may not. */
+const niceness = 5;
 
 const followed = new Map<number, Followed>();
 let turnPlanned = false;
@@ -65,6 +69,17 @@ function planTurn(): void {
   setImmediate(takeTurn);
 }
 
+function stepBack(): void {
+  // Elsewhere it would be the priority of the whole process.
+  if (process.platform !== 'linux') return;
+  try {
+    setPriority(0, Math.min(19, getPriority(0) + niceness));
+  } catch {
+    // Not permitted here: then it hashes as everybody else works.
+  }
+}
+
+stepBack();
 parentPort?.on('message', (request: VerifierRequest) => {
   try {
     handle(request);

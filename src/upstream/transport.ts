@@ -2,9 +2,10 @@
 import { getCACertificates } from 'node:tls';
 import { type Dispatcher, EnvHttpProxyAgent } from 'undici';
 import type { Metrics } from '../observe/metrics.ts';
-import { abandonable } from './abandonable.ts';
 import type { AddressGuard } from './address-guard.ts';
+import { Arrival, type ArrivedHead } from './arrival.ts';
 import { pacedBody } from './paced-body.ts';
+import { slabConnector } from './slabs.ts';
 import type { Throttle } from './throttle.ts';
 import { transportError } from './transport-error.ts';
 import { UpstreamError } from './upstream.ts';
@@ -75,8 +76,6 @@ export class Transport {
     this.transfers = Math.max(1, options.connections - questions);
     const pool = {
       connectTimeout: options.connectTimeoutMs,
-      // Where a proxy makes the connection, it also looks up the name.
-      connect: { ...tls, lookup: options.guard.lookup },
       requestTls: tls,
       headersTimeout: options.headersTimeoutMs,
       bodyTimeout: options.idleTimeoutMs,
@@ -86,9 +85,12 @@ export class Transport {
       // One stream a connection: HTTP/2 would put all blobs of a registry behind one flow-control window.
       allowH2: false,
     };
+    // Where a proxy makes the connection, it also looks up the name.
+    const connect = { ...tls, lookup: options.guard.lookup };
+    const transferring = slabConnector({ ...connect, timeout: options.connectTimeoutMs, allowH2: false });
     try {
-      this.#transfers = new EnvHttpProxyAgent({ ...pool, connections: this.transfers });
-      this.#questions = new EnvHttpProxyAgent({ ...pool, connections: questions });
+      this.#transfers = new EnvHttpProxyAgent({ ...pool, connect: transferring, connections: this.transfers });
+      this.#questions = new EnvHttpProxyAgent({ ...pool, connect, connections: questions });
     } catch (cause) {
       throw new Error('HTTP_PROXY or HTTPS_PROXY cannot be used: write it as http://proxy.example:3128', { cause });
     }
@@ -123,49 +125,53 @@ export class Transport {
   async #exchange(request: UpstreamRequest, url: URL, authorization: string | undefined): Promise<UpstreamResponse> {
     const { label, metrics } = this.#options;
     const count = (status: string) => metrics.upstreamRequests.inc({ upstream: label, kind: request.kind, status });
-    let data: Dispatcher.ResponseData;
-    try {
-      // undici hears the signal only once the request has a connection; a full pool must not hold up who leaves.
-      const dispatcher = request.kind === 'blob' ? this.#transfers : this.#questions;
-      const asking = dispatcher.request({
-        origin: url.origin,
-        path: url.pathname + url.search,
-        method: request.method,
-        headers: {
-          'user-agent': 'stillwater',
-          // A registry that compresses would change the bytes under their digest.
-          'accept-encoding': 'identity',
-          ...request.headers,
-          ...(request.body !== undefined && { 'content-type': 'application/x-www-form-urlencoded' }),
-          ...(authorization !== undefined && { authorization }),
+    const answer = new Arrival(request.signal);
+    // undici hears nothing of a request until it has a connection; a full pool must not hold up who leaves.
+    const dispatcher = request.kind === 'blob' ? this.#transfers : this.#questions;
+    if (!request.signal.aborted)
+      dispatcher.dispatch(
+        {
+          origin: url.origin,
+          path: url.pathname + url.search,
+          method: request.method,
+          headers: {
+            'user-agent': 'stillwater',
+            // A registry that compresses would change the bytes under their digest.
+            'accept-encoding': 'identity',
+            ...request.headers,
+            ...(request.body !== undefined && { 'content-type': 'application/x-www-form-urlencoded' }),
+            ...(authorization !== undefined && { authorization }),
+          },
+          body: request.body ?? null,
+          // undici would close the connection after every HEAD.
+          reset: false,
         },
-        body: request.body ?? null,
-        signal: request.signal,
-        // undici would close the connection after every HEAD.
-        reset: false,
-      });
-      data = await abandonable(asking, request.signal);
+        answer,
+      );
+    try {
+      const head = await answer.head;
+      count(String(head.status));
+      return this.#response(head, answer, { ...request, url, asked: request.url });
     } catch (error) {
       count('error');
       throw this.#failure(error, url, request.signal);
     }
-    count(String(data.statusCode));
-    return this.#response(data, url, request);
   }
 
   #response(
-    { statusCode, headers, body }: Dispatcher.ResponseData,
-    url: URL,
-    { kind, signal, url: asked }: UpstreamRequest,
+    { status, headers }: ArrivedHead,
+    answer: Arrival,
+    { kind, signal, url, asked }: UpstreamRequest & { readonly asked: URL },
   ): UpstreamResponse {
     const { label, metrics, throttle, idleTimeoutMs } = this.#options;
     const failure = (error: unknown) => this.#failure(error, url, signal);
     const received: AsyncIterable<Uint8Array> =
-      kind === 'blob' ? pacedBody(body, { throttle, idleTimeoutMs, signal }) : body;
+      kind === 'blob' ? pacedBody(answer, { throttle, idleTimeoutMs, signal }) : answer;
+    const arrived = metrics.upstreamBytes.labels({ upstream: label });
     const chunks = async function* (): AsyncGenerator<Uint8Array> {
       try {
         for await (const chunk of received) {
-          metrics.upstreamBytes.inc({ upstream: label }, chunk.length);
+          arrived.inc(chunk.length);
           yield chunk;
         }
       } catch (error) {
@@ -175,7 +181,7 @@ export class Transport {
     return {
       url,
       isForeign: url.origin !== asked.origin,
-      status: statusCode,
+      status,
       header: (field) => {
         const value = headers[field];
         return Array.isArray(value) ? value.join(', ') : value;
@@ -192,7 +198,7 @@ export class Transport {
         return Buffer.concat(read);
       },
       discard: () => {
-        body.dump({ limit: dumpLimit, signal: AbortSignal.timeout(dumpMs) }).catch(() => {});
+        answer.discard(dumpLimit, dumpMs);
       },
     };
   }

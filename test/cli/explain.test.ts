@@ -178,7 +178,7 @@ describe('what it says is what the mirror does', () => {
 
     const isAlone = credentials !== login;
     const exposure = isAlone && visibility !== 'private' ? 'nothing' : visibility;
-    const known = { check: async () => (isPublic ? 'public' : 'private') };
+    const known = { check: async () => (isPublic ? 'public' : 'private'), isProvenPublic: () => false };
     const parts = { asksForCredentials: false, rules: new Rules(ruled), visibility: known };
     const access = new Access(parts as unknown as AccessOptions);
     const who = principal === 'anonymous' ? nobody : ({ name: principal, by: 'password' } as const);

@@ -139,6 +139,10 @@ describe('wrong values', () => {
     [{ log: { format: 'xml' } }, 'log.format: found "xml", allowed is "json" or "pretty"'],
     [{ listen: { tls: { certFile: 'a' } } }, 'listen.tls.keyFile is missing: allowed is the path of a PEM file'],
     [{ listen: { trustedProxies: ['10.0.0.0/33'] } }, /^listen.trustedProxies\[0\]: found "10.0.0.0\/33"/],
+    [
+      { listen: { accel: '/blobs/' } },
+      'listen.accel: found "/blobs/", allowed is a location only where listen.trustedProxies names the nginx that has it',
+    ],
     [{ upstreams: { 'Docker.io': {} } }, /^upstreams.Docker.io: an upstream is named as in an image reference/],
     [
       { defaultUpstream: 'x.io' },
@@ -177,6 +181,35 @@ describe('wrong values', () => {
     { listen: { port: '${env:SECRET}' } },
   ])('never bring a secret into the message: %j', (content) => {
     expect(faultOf(() => load(content, { env: { SECRET: 'hunter2' } }))).not.toContain('hunter2');
+  });
+});
+
+describe('listen.accel', () => {
+  const behindNginx = (accel: string) => ({ listen: { accel, trustedProxies: ['127.0.0.1'] } });
+
+  test.each(['/stillwater-blobs/', '/a/b.c/_~9/', '/v2-blobs/', '/.../'])('takes %s', (accel) => {
+    expect(load(behindNginx(accel)).config.listen.accel).toBe(accel);
+  });
+
+  test.each([
+    '',
+    '/',
+    '//',
+    'blobs/',
+    '/blobs',
+    '/a//b/',
+    '/../',
+    '/a/./',
+    '/a b/',
+    '/a%2f/',
+    '/a?/',
+    '/a\n/',
+    '/v2/',
+    '/v2/x/',
+  ])('does not take %j', (accel) => {
+    expect(faultOf(() => load(behindNginx(accel)))).toMatch(
+      /^config\.json: listen\.accel: found "[^"]*", allowed is a path of letters, digits, /,
+    );
   });
 });
 

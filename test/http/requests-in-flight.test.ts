@@ -2,7 +2,7 @@
 import { Hono } from 'hono';
 import { afterEach, expect, test } from 'vitest';
 import type { ExchangeEnv } from '../../src/http/exchange.ts';
-import { requestsInFlight } from '../../src/http/requests-in-flight.ts';
+import { placesOf, requestsInFlight } from '../../src/http/requests-in-flight.ts';
 import { type RunningServer, startServer } from '../../src/http/server.ts';
 import { takeTurns } from '../../src/http/turn.ts';
 import { Gate } from '../support/gate.ts';
@@ -29,7 +29,9 @@ async function listen(
     await before?.pass();
     await next();
   });
-  app.use(requestsInFlight({ most, addressOf: (exchange) => exchange.req.header('from') ?? '' }));
+  app.use(
+    requestsInFlight({ most, places: placesOf(most), addressOf: (exchange) => exchange.req.header('from') ?? '' }),
+  );
   app.get('/free', (exchange) => exchange.text('done'));
   app.get('*', async (exchange) => {
     await answer?.pass();

@@ -2,7 +2,8 @@
 import { type IncomingHttpHeaders, request } from 'node:http';
 import { connect } from 'node:net';
 import type { Exposure } from '../../src/access/access.ts';
-import { registryApi } from '../../src/http/registry-api.ts';
+import type { Accel } from '../../src/http/accel.ts';
+import { registryListener } from '../../src/http/registry-api.ts';
 import { type RunningServer, startServer } from '../../src/http/server.ts';
 import { type AccessSettings, openAccess } from '../../src/open-access.ts';
 import { type StartedMirror, type StartMirrorOptions, startMirror } from '../mirror/start-mirror.ts';
@@ -25,6 +26,8 @@ export interface StartedRegistry extends AsyncDisposable {
   readonly url: string;
   readonly server: RunningServer;
   readonly mirror: StartedMirror;
+  /** How many requests were answered ahead of the app so far. */
+  readonly answeredBefore: number;
   ask(path: string, asking?: Asking): Promise<Answer>;
 }
 
@@ -34,7 +37,10 @@ export interface StartRegistryOptions extends StartMirrorOptions {
   /** By the name of the upstream; nothing that others may not see, if not given. */
   readonly exposures?: Readonly<Record<string, Exposure>>;
   readonly mostInFlight?: number;
+  readonly accel?: Accel;
   readonly idleMs?: number;
+  /** Without the answers that are given again ahead of the app. */
+  readonly isOrdinary?: boolean;
 }
 
 export async function startRegistry(options: StartRegistryOptions): Promise<StartedRegistry> {
@@ -45,7 +51,22 @@ export async function startRegistry(options: StartRegistryOptions): Promise<Star
   );
   const exposureOf = (name: string) => options.exposures?.[name] ?? 'nothing';
   const { mostInFlight = 1000, idleMs = 120_000 } = options;
-  const server = await startServer(registryApi({ ...mirror, access, proxies, exposureOf, mostInFlight }), {
+  const { app, before } = registryListener({
+    ...mirror,
+    access,
+    proxies,
+    exposureOf,
+    mostInFlight,
+    accel: options.accel,
+  });
+  let answeredBefore = 0;
+  const counted: typeof before = (incoming, outgoing) => {
+    const isAnswered = before(incoming, outgoing);
+    if (isAnswered) answeredBefore++;
+    return isAnswered;
+  };
+  const server = await startServer(app, {
+    before: options.isOrdinary ? undefined : counted,
     host: '127.0.0.1',
     port: 0,
     idleMs,
@@ -58,6 +79,9 @@ export async function startRegistry(options: StartRegistryOptions): Promise<Star
     server,
     mirror,
     ask: (path, asking) => ask(server.url, path, asking),
+    get answeredBefore() {
+      return answeredBefore;
+    },
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };
 }

@@ -46,11 +46,19 @@ async function scene(options: Partial<StartMirrorOptions> = {}): Promise<Scene> 
     ...options,
   });
   const gate = new Gate();
+  const open = new Set<() => Promise<void>>();
   let seed = 0;
   const ask: Scene['ask'] = (registry, blob, signal = patient) => {
     const answer = mirror.mirror.openBlob(mirror.source(`${registry}/${path}`), digestFor(blob), signal);
-    answer.catch(() => {}); // some are never waited for
-    return answer;
+    const kept = answer.then((found) => {
+      if (!found) return found;
+      const close = found.content.close.bind(found.content);
+      found.content.close = () => (open.delete(close) ? close() : Promise.resolve());
+      open.add(close);
+      return found;
+    });
+    kept.catch(() => {}); // some are never waited for
+    return kept;
   };
   const blob: Scene['blob'] = () => upstream.addGeneratedBlob(path, { size, seed: ++seed });
   return {
@@ -70,6 +78,7 @@ async function scene(options: Partial<StartMirrorOptions> = {}): Promise<Scene> 
     },
     [Symbol.asyncDispose]: async () => {
       await mirror[Symbol.asyncDispose]();
+      for (const close of open) await close();
       gate.open();
       await upstream[Symbol.asyncDispose]();
     },

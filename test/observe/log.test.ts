@@ -14,6 +14,14 @@ async function logged(options: LogOptions, calls: string): Promise<string> {
   return stdout;
 }
 
+/** As `calls` see it: `plain` is the log for lines without objects. */
+async function loggedPlain(calls: string): Promise<string> {
+  return logged(
+    { level: 'info', format: 'json' },
+    `const plain = (await import(${JSON.stringify(logFile)})).plainLines(log); ${calls}`,
+  );
+}
+
 async function loggedJson(calls: string): Promise<unknown> {
   return JSON.parse(await logged({ level: 'info', format: 'json' }, calls));
 }
@@ -57,6 +65,25 @@ describe('a log for machines', () => {
     expect(await logged({ level: 'info', format: 'json' }, `log.info({ ${field}: 'secret' }, 'x');`)).not.toContain(
       'secret',
     );
+  });
+});
+
+describe('lines without objects', () => {
+  test('look like all others, in their order', async () => {
+    const lines = (await loggedPlain(`plain.info({ n: 1 }, 'x'); log.info({ n: 2 }, 'x'); plain.info({ n: 3 }, 'x');`))
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(lines).toEqual([1, 2, 3].map((n) => ({ level: 'info', time: expect.any(String), n, msg: 'x' })));
+  });
+
+  test.each(['authorization', 'password', 'token', 'headers'])('never have a field called %s', async (field) => {
+    expect(await loggedPlain(`plain.info({ ${field}: 'secret' }, 'x');`)).not.toContain('secret');
+  });
+
+  test('keep to the level of the log', async () => {
+    const calls = `log.level = 'warn'; plain.info('no'); plain.warn('yes');`;
+    expect((await loggedPlain(calls)).match(/no|yes/g)).toEqual(['yes']);
   });
 });
 

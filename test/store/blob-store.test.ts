@@ -80,6 +80,7 @@ describe('a blob that is not there', () => {
     expect(await scratch.store.open(digest, bytes.length)).toBeUndefined();
     expect(await scratch.store.readAll(digest, bytes.length)).toBeUndefined();
     expect(await scratch.store.has(digest, bytes.length)).toBe(false);
+    expect(scratch.store.remembered(digest)).toBeUndefined();
     expect(await scratch.openFiles()).toEqual([]);
     await scratch.store.put(digest, bytes);
     expect(await scratch.store.has(digest, bytes.length)).toBe(true);
@@ -157,5 +158,56 @@ describe('a file that is committed', () => {
     }
     expect(await scratch.spoolFiles()).toEqual([]);
     expect(await scratch.store.readAll(digest, bytes.length)).toEqual(new Uint8Array(bytes));
+  });
+});
+
+describe('a blob that is too large for memory', () => {
+  test('stays open for who comes next, until it is removed, put or committed', async () => {
+    await using scratch = await ScratchStore.open();
+    const { store } = scratch;
+    const large = Buffer.alloc(2_000_000, 'a');
+    const name = digestOf(large);
+    const replace = async () => {
+      const path = scratch.layout.arrival(name, 'again');
+      await using file = await open(path, 'wx+');
+      await file.writeFile(large);
+      await store.commit(name, file, path);
+    };
+    await store.put(name, large);
+    for (const change of [() => store.put(name, large), replace, () => store.remove(name)]) {
+      expect(store.openNow(name, large.length)).toBeUndefined();
+      await (await store.open(name, large.length))?.close();
+      const content = store.openNow(name, large.length);
+      expect(content && (await readFrom(content))).toEqual(large);
+      await content?.close();
+      expect(await scratch.openFiles()).toEqual([scratch.layout.blob(name)]);
+      await change();
+      expect(await scratch.openFiles()).toEqual([]);
+    }
+    expect(store.remembered(name)).toBeUndefined();
+  });
+
+  test('gives its bytes back to the disk with the last who reads it', async () => {
+    await using scratch = await ScratchStore.open();
+    const large = Buffer.alloc(2_000_000, 'a');
+    await scratch.store.put(digestOf(large), large);
+    const opened = [1, 2].map(() => scratch.store.open(digestOf(large), large.length));
+    const [first, last] = await Promise.all(opened);
+    await scratch.store.remove(digestOf(large));
+    await first?.close();
+    expect(await scratch.openFiles()).toEqual([expect.stringContaining('(deleted)')]);
+    expect(last && (await readFrom(last))).toEqual(large);
+    await last?.close();
+    expect(await scratch.openFiles()).toEqual([]);
+  });
+
+  test('is closed with the store', async () => {
+    await using scratch = await ScratchStore.open();
+    const large = Buffer.alloc(2_000_000, 'a');
+    await scratch.store.put(digestOf(large), large);
+    await (await scratch.store.open(digestOf(large), large.length))?.close();
+    expect(await scratch.openFiles()).toHaveLength(1);
+    await scratch.store.close();
+    expect(await scratch.openFiles()).toEqual([]);
   });
 });

@@ -213,11 +213,12 @@ test('pins outlive the damage if they can still be read', async () => {
 
 describe('damage that shows later', () => {
   /** Larger than what SQLite keeps in memory, and damaged behind its back in every table of ours. */
-  async function damagedWhileOpen(dir: string) {
+  async function damagedWhileOpen(dir: string, before: (records: Records) => void = () => {}) {
     const path = join(dir, 'index.db');
     writeIndex(path, 40_000);
     const told: string[] = [];
     const { records } = healing(path, (why) => told.push(why));
+    before(records);
     const { length } = await readFile(path);
     await overwrite(path, 30 * pageSize, length - 30 * pageSize);
     return { records, told };
@@ -245,6 +246,15 @@ describe('damage that shows later', () => {
     expect(told).toHaveLength(1);
     records.close();
     expect(new Records(join(dir.path, 'index.db')).totals.blobs).toBe(before + 1);
+  });
+
+  test('takes with it what is remembered of the index that was', async () => {
+    await using dir = await tempDir('index');
+    const { records, told } = await damagedWhileOpen(dir.path, (open) => expect(open.blob(one)?.size).toBe(1));
+    expect(records.oldest(40_000)).toEqual([]);
+    expect(told).toHaveLength(1);
+    expect(records.blob(one)).toBeUndefined();
+    records.close();
   });
 
   test('inside a batch runs the whole batch again', async () => {

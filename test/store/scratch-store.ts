@@ -59,6 +59,7 @@ export class ScratchStore implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.verifier.close();
+    await this.store.close();
     await this.#remove();
   }
 }

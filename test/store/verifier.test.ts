@@ -1,7 +1,8 @@
 // Hashing in worker threads, of files that still grow.
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { appendFile, open, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, open, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
@@ -130,6 +131,17 @@ describe('a verifier', () => {
     await expect(bad?.finish()).rejects.toThrow('ENOENT');
     expect(await good?.finish()).toBe(hashOf(Buffer.from('abc')));
   });
+});
+
+test.runIf(process.platform === 'linux')('hashes behind the event loop where both want the same core', async () => {
+  await using at = await scene();
+  await at.verifier
+    .follow(at.path('missing'), 'sha256')
+    .finish()
+    .catch(() => {}); // its worker runs
+  const stats = (await readdir('/proc/self/task')).map((task) => readFile(`/proc/self/task/${task}/stat`, 'latin1'));
+  const niceness = (await Promise.all(stats)).map((stat) => Number(stat.split(') ')[1]?.split(' ')[16]));
+  expect(niceness.filter((nice) => nice === Math.min(19, getPriority() + 5))).toHaveLength(1);
 });
 
 describe('a verifier whose worker dies', () => {

@@ -1,0 +1,43 @@
+// The head of a blob's answer: status, fields, and which of its bytes follow. The same for GET and HEAD, as RFC 9110 wants it.
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Outcome } from '../mirror/outcome.ts';
+import { type ByteRange, parseRange } from '../oci/byte-range.ts';
+import type { Digest } from '../oci/digest.ts';
+import { mediaTypes } from '../oci/media-types.ts';
+import { matchesEtag, outcomeHeaders } from './exchange.ts';
+
+export interface BlobHead {
+  readonly status: 200 | 206 | 304 | 416;
+  readonly headers: Record<string, string>;
+  /** What a GET sends; `undefined` when the answer has no body. */
+  readonly range: ByteRange | undefined;
+}
+
+export interface SentBlob {
+  readonly digest: Digest;
+  readonly size: number;
+  readonly outcome: Outcome;
+}
+
+export function blobHead(asked: IncomingHttpHeaders, { digest, size, outcome }: SentBlob): BlobHead {
+  const headers = {
+    'docker-content-digest': digest,
+    etag: `"${digest}"`,
+    'accept-ranges': 'bytes',
+    'content-type': mediaTypes.octetStream,
+    ...outcomeHeaders(outcome),
+  };
+  if (matchesEtag(asked['if-none-match'], digest)) return { status: 304, headers, range: undefined };
+  const range = parseRange(asked.range, size);
+  if (range === 'unsatisfiable')
+    return {
+      status: 416,
+      headers: { ...headers, 'content-range': `bytes */${size}`, 'content-length': '0' },
+      range: undefined,
+    };
+  const { start, end } = range ?? { start: 0, end: size - 1 };
+  const length = { 'content-length': String(end - start + 1) };
+  if (!range) return { status: 200, headers: { ...headers, ...length }, range: { start, end } };
+  const contentRange = { 'content-range': `bytes ${start}-${end}/${size}` };
+  return { status: 206, headers: { ...headers, ...length, ...contentRange }, range };
+}

@@ -1,0 +1,82 @@
+// A registry whose answers are given again ahead of its app, and one without that, warmed alike over one upstream.
+
+import type { Digest } from '../../src/oci/digest.ts';
+import type { LogLine } from '../mirror/start-mirror.ts';
+import { filled } from '../mirror/start-mirror.ts';
+import { type AddedImage, type FakeUpstream, startFakeUpstream } from '../support/fake-upstream.ts';
+import { contentOf, type ServedContent } from '../support/served-content.ts';
+import { until } from '../support/until.ts';
+import {
+  type Answer,
+  type Asking,
+  meaningOf,
+  type StartedRegistry,
+  type StartRegistryOptions,
+  startRegistry,
+} from './start-registry.ts';
+
+export const name = 'library/app';
+
+export interface HotScene extends AsyncDisposable {
+  readonly upstream: FakeUpstream;
+  readonly image: AddedImage;
+  readonly small: ServedContent;
+  /** More than is kept in memory. */
+  readonly large: ServedContent;
+  readonly hot: StartedRegistry;
+  readonly ordinary: StartedRegistry;
+}
+
+export async function hotScene(options: Partial<StartRegistryOptions> = {}): Promise<HotScene> {
+  await using opened = new AsyncDisposableStack();
+  const upstream = opened.use(await startFakeUpstream());
+  const small = contentOf('a small layer');
+  const large = await upstream.addGeneratedBlob(name, { size: 300_000, seed: 1 });
+  const image = upstream.addImage(name, { layers: [small, large] });
+  const start = async (isOrdinary: boolean) => {
+    const registry = opened.use(await startRegistry({ upstreams: { 'docker.io': upstream }, isOrdinary, ...options }));
+    await warm(registry, image);
+    return registry;
+  };
+  const [hot, ordinary] = [await start(false), await start(true)];
+  const all = opened.move();
+  return { upstream, image, small, large, hot, ordinary, [Symbol.asyncDispose]: () => all.disposeAsync() };
+}
+
+/** Until all of the image rests there and was asked for once more. */
+export async function warm(registry: StartedRegistry, { digest, config, layers }: AddedImage): Promise<void> {
+  const blobs = [config, ...layers].map((blob) => blob.digest);
+  const doors = [...['latest', digest].map(manifest), ...blobs.map(blob)];
+  for (const door of doors) await registry.ask(door);
+  for (const blob of blobs) await filled(registry.mirror, blob as Digest);
+  for (const door of doors) await registry.ask(door);
+}
+
+export const manifest = (reference: string) => `/v2/${name}/manifests/${reference}`;
+export const blob = (digest: string) => `/v2/${name}/blobs/${digest}`;
+
+/** All that a client, the log and the figures hear of one request. */
+export async function allOf(registry: StartedRegistry, path: string, asking: Asking) {
+  const { logLines } = registry.mirror;
+  const before = logLines.length;
+  const figuresBefore = await figuresOf(registry);
+  const answer = await registry.ask(path, asking);
+  const line = await until('its line', () => logLines[before]);
+  const figures = (await figuresOf(registry)).filter((figure) => !figuresBefore.includes(figure));
+  return { ...told(answer), line: settled(line), figures };
+}
+
+function told(answer: Answer) {
+  const { connection, 'keep-alive': keepAlive } = answer.headers;
+  return { status: answer.status, headers: { ...meaningOf(answer), connection, keepAlive }, body: answer.body };
+}
+
+/** Without what the clock has put in. */
+function settled({ time: _, headMs, totalMs, ...line }: LogLine) {
+  return { ...line, headMs: typeof headMs, totalMs: typeof totalMs };
+}
+
+async function figuresOf({ mirror: { metrics } }: StartedRegistry): Promise<string[]> {
+  const lines = (await metrics.registry.metrics()).split('\n');
+  return lines.filter((line) => /^stillwater_(requests|served|request_seconds_count)/.test(line));
+}
