@@ -1,5 +1,5 @@
 // 50 clients read a 1 GiB blob while it arrives: what that costs the mirror in memory, CPU and event-loop delay.
-// npm run bench -- [CLIENTS] [MIB] [UPSTREAM_MB_PER_SECOND]
+// npm run bench:arriving -- [CLIENTS] [MIB] [UPSTREAM_MB_PER_SECOND]
 import { readFile } from 'node:fs/promises';
 import { startMirror } from '../test/support/mirror-process.ts';
 import { StartedProcess } from '../test/support/started-process.ts';

@@ -1,15 +1,13 @@
 // A cache of a million blobs: how soon it is ready, what it weighs, and what it does to clients while it looks around.
 // npm run bench:million -- [BLOBS] [LONGEST_PASS_SECONDS]. Takes about 5 GB of the disk under the temporary directory.
-import { createHash } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { Agent, get } from 'node:http';
 import { join } from 'node:path';
-import { type Digest, parseDigest } from '../src/oci/digest.ts';
 import { Records } from '../src/store/records.ts';
 import { startMirror } from '../test/support/mirror-process.ts';
 import { tempDir } from '../test/support/temp-dir.ts';
-import { printTable, progress, quantile } from './table.ts';
+import { makeFullCache, makeOrphan } from './full-cache.ts';
+import { printTable, quantile } from './table.ts';
 
 const [blobs = 1_000_000, passSeconds = 600] = process.argv.slice(2).map(Number);
 const wanted = 1000;
@@ -21,7 +19,8 @@ const repository = { registry: 'docker.io', path: 'library/million' };
 await using dir = await tempDir('million');
 const root = join(dir.path, 'v1');
 const index = join(root, 'index.db');
-const digests = makeCache();
+const digests = makeFullCache(root, { blobs, wanted, repository });
+makeOrphan(root);
 
 const startedAt = performance.now();
 // Nobody is there: whatever is served comes from the cache.
@@ -59,52 +58,6 @@ printTable([
   ['event-loop delay p99, ms', lag === undefined ? 'no such metric' : (lag * 1000).toFixed(1)],
   [`share of a core for ${touchesPerSecond} touches a second (under 5 %)`, touches.text, touches.share < 0.05],
 ]);
-
-/** Returns the digests that clients will ask for. */
-function makeCache(): Digest[] {
-  for (let prefix = 0; prefix < 256; prefix++)
-    mkdirSync(join(root, 'blobs', 'sha256', hexByte(prefix)), { recursive: true });
-  mkdirSync(join(root, 'spools'));
-  const records = new Records(index);
-  const some: Digest[] = [];
-  const batch = 10_000;
-  for (let from = 0; from < blobs; from += batch) {
-    records.batch(() => {
-      for (let number = from; number < Math.min(blobs, from + batch); number++) {
-        const bytes = `blob ${number} of a million`;
-        const hex = createHash('sha256').update(bytes).digest('hex');
-        const digest = parseDigest(`sha256:${hex}`);
-        if (!digest) throw new Error(`no digest: ${hex}`);
-        writeFileSync(join(root, 'blobs', 'sha256', hex.slice(0, 2), hex), bytes);
-        records.putBlob(digest, bytes.length);
-        if (number % Math.ceil(blobs / wanted) === 0) {
-          some.push(digest);
-          const mediaType = 'application/vnd.oci.image.layer.v1.tar+gzip';
-          records.addLinks(repository, [{ digest, size: bytes.length, mediaType }]);
-        }
-      }
-    });
-    if (from % 200_000 === 0) progress(`made ${from} blobs`);
-  }
-  records.close();
-  makeOrphan();
-  return some;
-}
-
-/** A file that no record knows: the pass over the disk tells about it when it is over. */
-function makeOrphan(): void {
-  let bytes = '';
-  let hex = '';
-  for (let number = 0; !hex.startsWith('ff'); number++) {
-    bytes = `orphan ${number}`;
-    hex = createHash('sha256').update(bytes).digest('hex');
-  }
-  writeFileSync(join(root, 'blobs', 'sha256', 'ff', hex), bytes);
-}
-
-function hexByte(value: number): string {
-  return value.toString(16).padStart(2, '0');
-}
 
 async function hitsFor(seconds: number) {
   const endAt = performance.now() + seconds * 1000;

@@ -1,0 +1,53 @@
+// Row: how long a cached manifest's first byte takes, alone and while eight layers arrive.
+import { LoadClient } from '../../test/support/load-client.ts';
+import { quantile } from '../table.ts';
+import { sizes } from './content.ts';
+import { medianOf, promise, type Sample, type Section, sampleOf } from './report.ts';
+import type { Scene } from './scene.ts';
+import { takeTurns } from './turns.ts';
+import { coldLayer, openUplink, settled } from './uplink.ts';
+
+const fills = 8;
+const fillBytes = sizes['256 MiB'] / 2;
+const megabytesPerSecond = 200;
+const seconds = 4;
+const answersPerSecond = 250;
+const mostOfIdle = 3;
+
+export async function firstByte(scene: Scene): Promise<Section> {
+  await using opened = new AsyncDisposableStack();
+  const { origin, mirror } = await openUplink(opened, megabytesPerSecond * 1e6);
+  const filler = opened.use(new LoadClient(scene.signal));
+  const small = await origin.addImage('small', [sizes['4 KiB']]);
+  await coldLayer(mirror, small);
+  const manifest = { path: `/v2/${small.repository}/manifests/latest`, bytes: small.manifest.size };
+  const { port, pids } = mirror;
+  const measure = async (): Promise<Sample> => {
+    const load = { port, pids, requests: [manifest], connections: 4, answersPerSecond, seconds, warmSeconds: 0.2 };
+    const result = await scene.client.run(load);
+    return sampleOf(result, quantile(result.firstByteMs, 0.99));
+  };
+  const busy = async (): Promise<Sample> => {
+    const images = [];
+    for (let count = 0; count < fills; count++) images.push(await origin.addImage('layer', [fillBytes]));
+    const requests = [];
+    for (const image of images) requests.push(await coldLayer(mirror, image));
+    const filling = filler.run({ port, pids, requests, connections: fills, answers: fills });
+    const sample = await measure();
+    await filling;
+    for (const request of requests) await settled(mirror, request);
+    for (const image of images) await origin.forget(image);
+    return sample;
+  };
+  const idle = { ...mirror, name: 'stillwater, idle' };
+  const filling = { ...mirror, name: 'stillwater, filling' };
+  const name = `p99 first byte of a cached manifest, ${answersPerSecond}/s; ${fills} fills through ${megabytesPerSecond} MB/s`;
+  const servers = [idle, filling];
+  const one = await takeTurns(scene, { name, unit: 'ms', servers }, (server) => (server === idle ? measure() : busy()));
+  const ratio = medianOf(one, filling.name) / medianOf(one, idle.name);
+  return {
+    row: 'first-byte',
+    cases: [one],
+    promises: [promise('p99 while filling / idle', ratio, { atMost: mostOfIdle })],
+  };
+}
