@@ -94,7 +94,7 @@ export class Access {
     return this.decideNow(wish) ?? this.#ofPublic(wish.repository, question);
   }
 
-  /** As `decide`; `undefined` where an upstream may have to be asked. */
+  /** As `decide`; `undefined` where an upstream may have to be asked. Never unsure. */
   decideNow(wish: Wish): Decision | undefined {
     const { repository, exposure } = wish;
     const { effect, why } = this.#rule(wish);

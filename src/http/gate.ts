@@ -43,8 +43,7 @@ export function isAdmitted(
   { upstream, repository }: Source,
 ): boolean {
   const decision = access.decideNow({ principal, repository, exposure: exposureOf(upstream.name) ?? 'private' });
-  if (!decision?.isAllowed || decision.isUnsure) return false;
-  return decision.isPrivate === (repository.isPrivate ?? false);
+  return decision?.isAllowed === true && decision.isPrivate === (repository.isPrivate ?? false);
 }
 
 /** What everybody could see when it came is here for everybody; what is not here may have come since. */

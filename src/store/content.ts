@@ -1,5 +1,4 @@
 // Bytes that can be read and sent: a committed blob, or a spool that still grows.
-import type { FileHandle } from 'node:fs/promises';
 
 export interface Content {
   /** Whole length in bytes, whether or not all of it is here yet. */
@@ -18,32 +17,4 @@ export interface Content {
   read(buffer: Uint8Array, position: number): Promise<number>;
   /** The caller that was given the content closes it, once. */
   close(): Promise<void>;
-}
-
-/** A blob that rests in the store: everything is there. */
-export class BlobContent implements Content {
-  readonly size: number;
-  readonly #file: FileHandle;
-
-  constructor(file: FileHandle, size: number) {
-    this.#file = file;
-    this.size = size;
-  }
-
-  get fd(): number {
-    return this.#file.fd;
-  }
-
-  async waitFor(_position: number, signal: AbortSignal): Promise<number> {
-    signal.throwIfAborted();
-    return this.size;
-  }
-
-  async read(buffer: Uint8Array, position: number): Promise<number> {
-    return (await this.#file.read(buffer, 0, buffer.length, position)).bytesRead;
-  }
-
-  close(): Promise<void> {
-    return this.#file.close();
-  }
 }

@@ -99,7 +99,7 @@ export function prepareStatements(database: DatabaseSync) {
     addVerdict: database.prepare('INSERT INTO verdicts (registry, path, public, checked_at) VALUES (?, ?, ?, ?)'),
     trimVerdicts: database.prepare(
       `DELETE FROM verdicts WHERE id IN
-       (SELECT id FROM verdicts ORDER BY id LIMIT max(0, (SELECT verdicts FROM totals) - ?)) RETURNING registry, path`,
+       (SELECT id FROM verdicts ORDER BY id LIMIT max(0, (SELECT verdicts FROM totals) - ?))`,
     ),
 
     meta: database.prepare('SELECT value FROM meta WHERE key = ?'),

@@ -22,6 +22,10 @@ const wakeMs = 4;
  */
 const writes = new Turns(2);
 
+/** A blob this large takes a thread for as long as the disk needs for all of it: one at a time, small ones beside it. */
+const largeBytes = 8 * 1024 * 1024;
+const largeCommits = new Turns(1);
+
 /** What a spool begins with. */
 export interface SpoolFile {
   readonly digest: Digest;
@@ -120,7 +124,8 @@ export class Spool {
 
   /** Moves the file into the store. Readers go on with the descriptor they share. */
   async commit(store: BlobStore): Promise<void> {
-    await store.commit(this.digest, this.#file, this.#path);
+    const commit = () => store.commit(this.digest, this.#file, this.#path);
+    await (this.size < largeBytes ? commit() : largeCommits.run(commit));
     this.#isCommitted = true;
     if (this.#journal) await rm(this.#journal, { force: true });
   }

@@ -1,4 +1,4 @@
-// What is written at the same time: one piece a spool, two in all, so that files can be read meanwhile.
+// What goes to the disk at the same time: one piece a spool, two in all, one large commit, so that files can be read meanwhile.
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
@@ -72,6 +72,30 @@ test('two spools are written at once, and a third waits for one of them', async 
   spools[0]?.gates[1]?.open();
   await more;
   await Promise.all(spools.map(({ spool }) => spool.close()));
+});
+
+test('one large blob is committed at a time, small ones beside it, and one that fails makes place', async () => {
+  await using scratch = await ScratchStore.open();
+  const large = await Promise.all(['a', 'b'].map((letter) => scratch.spool(Buffer.alloc(8 * 1024 * 1024, letter))));
+  const small = await scratch.spool(text);
+  const spools = [...large, small];
+  const gate = new Gate();
+  const begun: number[] = [];
+  vi.spyOn(scratch.store, 'commit').mockImplementation(async (digest) => {
+    const index = spools.findIndex((spool) => spool.digest === digest);
+    begun.push(index);
+    if (index !== 0) return;
+    await gate.pass();
+    throw new Error('the disk is gone');
+  });
+  const [first, second] = large.map((spool) => spool.commit(scratch.store));
+  const failed = expect(first).rejects.toThrow('the disk is gone');
+  await small.commit(scratch.store);
+  expect(begun).toEqual([0, 2]);
+  gate.open();
+  await Promise.all([failed, second]);
+  expect(begun).toEqual([0, 2, 1]);
+  await Promise.all(spools.map((spool) => spool.close()));
 });
 
 test('a write that fails makes place for the next, of its spool and of others', async () => {
