@@ -41,30 +41,33 @@ export async function sendContent(
   const writes = new OrdinaryWrites(outgoing, clientGone);
   const body = { content, start, end: end + 1, clientGone, onSent, writes };
   try {
-    if (end - start < smallBytes) return await sendAtOnce(outgoing, body, sendfile);
+    if (end - start < smallBytes && (await isHere(outgoing, body))) return await sendAtOnce(body, sendfile);
     outgoing.flushHeaders();
     const left = sendfile ? await sendUncopied(body, new ZeroCopy(sendfile, outgoing)) : start;
     await sendCopied({ ...body, start: left });
     outgoing.end();
   } catch {
+    outgoing.flushHeaders();
     outgoing.destroy();
   }
 }
 
-async function sendAtOnce(outgoing: ServerResponse, body: Body, sendfile: Sendfile | undefined): Promise<void> {
-  const { content, start, end, clientGone, onSent, writes } = body;
-  const bytes = Buffer.allocUnsafeSlow(end - start);
-  // A head does not wait for bytes that still arrive, but shares the packet of those that are here.
+/** A head does not wait for bytes that still arrive, but shares the packet of those that are here. */
+async function isHere(outgoing: ServerResponse, { content, start, end, clientGone }: Body): Promise<boolean> {
   const head = setImmediate(() => outgoing.flushHeaders());
   try {
-    for (let position = start; position < end; ) {
-      const available = Math.min(end, await content.waitFor(position, clientGone));
-      const rest = bytes.subarray(position - start, available - start);
-      const cached = content.fd === undefined ? 0 : sendfile?.readCached(content.fd, rest, position);
-      position += cached || (await readSome(content, rest, position));
-    }
+    return (await content.waitFor(start, clientGone)) >= end;
   } finally {
     clearImmediate(head);
+  }
+}
+
+async function sendAtOnce({ content, start, end, onSent, writes }: Body, sendfile?: Sendfile): Promise<void> {
+  const bytes = Buffer.allocUnsafeSlow(end - start);
+  for (let position = start; position < end; ) {
+    const rest = bytes.subarray(position - start);
+    const cached = content.fd === undefined ? 0 : sendfile?.readCached(content.fd, rest, position);
+    position += cached || (await readSome(content, rest, position));
   }
   onSent(bytes.length);
   writes.end(bytes);

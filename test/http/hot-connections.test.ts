@@ -1,6 +1,7 @@
 // Answers ahead of the app on real connections: kept alive, pipelined, old-fashioned, hung up on, and while the server stops.
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Digest } from '../../src/oci/digest.ts';
 import { Gate } from '../support/gate.ts';
 import { openFiles } from '../support/open-files.ts';
 import { until } from '../support/until.ts';
@@ -103,7 +104,7 @@ test('a client that hangs up in its large blob is logged, and leaves no file ope
   const path = blob(large.digest);
   for (const _ of [1, 2]) {
     await at.hot.ask(path);
-    await at.hot.mirror.fills.find(large.digest as never)?.ended;
+    await at.hot.mirror.fills.find(large.digest as Digest)?.ended;
   }
   const before = [at.hot.answeredBefore, at.hot.mirror.logLines.length] as const;
   connection.socket.pause();
@@ -116,6 +117,17 @@ test('a client that hangs up in its large blob is logged, and leaves no file ope
   expect(line.bytes).toBeLessThan(large.size);
   await until('no open files', () => openFiles(at.hot.mirror.dir).length === 0);
   expect((await at.hot.ask(path)).isComplete).toBe(true);
+});
+
+test('an answer without a body keeps no file open', async () => {
+  const path = blob(at.large.digest);
+  const before = at.hot.answeredBefore;
+  await at.hot.ask(path, { method: 'HEAD' });
+  await at.hot.ask(path, { headers: { 'if-none-match': '*' } });
+  await at.hot.ask(path, { headers: { range: 'bytes=999999999-' } });
+  expect(at.hot.answeredBefore).toBe(before + 3);
+  await at.hot.mirror.store.remove(at.large.digest as Digest);
+  await until('no open files', () => openFiles(at.hot.mirror.dir).length === 0, { timeoutMs: 3000 });
 });
 
 test('a client that hangs up ends what its answer waits for', async () => {

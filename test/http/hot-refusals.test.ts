@@ -6,6 +6,7 @@ import { unlisted } from '../../src/upstream/upstream.ts';
 import { altered } from '../mirror/start-mirror.ts';
 import { refusals } from '../support/faults.ts';
 import { Gate } from '../support/gate.ts';
+import { openFiles } from '../support/open-files.ts';
 import { until } from '../support/until.ts';
 import { blob, type HotScene, hotScene, manifest, name, warm } from './hot-scene.ts';
 import { asCi, forCi, from, withPrivate } from './private-scene.ts';
@@ -169,6 +170,18 @@ describe('what only some may have', () => {
     }
   });
 
+  test('is the app’s for everybody else once everybody may have it, and for those then', async () => {
+    const { upstream, registry: hot, doorsOf } = await withPrivate(running.stack);
+    const doors = doorsOf('acme/app').slice(0, 4);
+    await heat({ hot }, doors, asCi);
+    upstream.makePublic('acme/app');
+    hot.mirror.records.putVerdict({ registry: 'docker.io', path: 'acme/app' }, true, Date.now());
+    for (const door of doors)
+      expect([door, await asked({ hot }, door)]).toMatchObject([door, [false, { status: 200 }]]);
+    await heat({ hot }, doors);
+    for (const door of doors) expect([door, await isHot({ hot }, door, asCi)]).toEqual([door, false]);
+  });
+
   test('was given to nobody who may not have it any more', async () => {
     const { upstream, registry: hot, doorsOf } = await withPrivate(running.stack);
     upstream.makePublic('acme/app');
@@ -209,8 +222,12 @@ test('an address with as many requests as it may have gets 429, hot or not, and 
   at.upstream.faults.add({ kind: 'manifest' }, { holdHeaders: gate });
   const held = at.hot.ask(manifest('unheard-of'));
   await gate.reached;
-  const [isBefore, { status }] = await asked(at, manifest('latest'));
-  expect([isBefore, status]).toEqual([false, 429]);
+  for (const path of [manifest('latest'), blob(at.large.digest)]) {
+    const [isBefore, { status }] = await asked(at, path);
+    expect([isBefore, status]).toEqual([false, 429]);
+  }
+  await at.hot.mirror.store.remove(at.large.digest as Digest);
+  await until('no open files', () => openFiles(at.hot.mirror.dir).length === 0, { timeoutMs: 3000 });
   gate.open();
   await held;
   for (const _ of [1, 2, 3])

@@ -44,6 +44,14 @@ const all = async () => ({
 const held = (lasting: Awaited<ReturnType<typeof all>>) =>
   Object.entries(lasting).flatMap(([what, { holds }]) => (holds() ? [what] : []));
 
+/** Lost, and then pulled from the same registry under another name. */
+function backThroughAnother(digest: Digest, size: number, mediaType?: string): void {
+  const { records } = at.mirror;
+  records.deleteBlob(digest);
+  records.putBlob(digest, size, mediaType);
+  records.addOrigin(digest, { registry: 'docker.io', path: 'library/other' });
+}
+
 test('a hit holds, a miss gives nothing that could', async () => {
   expect(held(await all())).toEqual(['tag', 'digest', 'layer']);
   at.upstream.addImage(name, { tag: 'new' });
@@ -103,6 +111,11 @@ describe('no longer holds', () => {
         }),
     ],
     [
+      'a layer that came back by way of another repository',
+      [],
+      () => backThroughAnother(digestFor(image.layers[0] ?? expect.fail()), 9),
+    ],
+    [
       'a layer of another length',
       ['tag', 'digest'],
       () => at.mirror.records.putBlob(digestFor(image.layers[0] ?? expect.fail()), 3),
@@ -111,6 +124,15 @@ describe('no longer holds', () => {
     const lasting = await all();
     change();
     expect(held(lasting)).toEqual(left);
+  });
+
+  test('a manifest that came back by way of another repository, by its digest', async () => {
+    const { manifests, mirror, source } = at.mirror;
+    const answer = await mirror.getManifest(source(name), { digest: digestFor(image) }, patient);
+    const { manifest } = answer ?? expect.fail();
+    expect([manifests.isStored(repository, manifest), manifests.isGiven(repository, manifest)]).toEqual([true, true]);
+    backThroughAnother(digestFor(image), manifest.descriptor.size, manifest.descriptor.mediaType);
+    expect([manifests.isStored(repository, manifest), manifests.isGiven(repository, manifest)]).toEqual([true, false]);
   });
 
   test('the digest for a repository whose registry has not shown it', async () => {
