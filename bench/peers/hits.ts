@@ -1,6 +1,6 @@
 // Rows: blobs that are stored, small, middling and large, by one client and by many.
 import { type SizeName, sizes } from './content.ts';
-import { type Case, medianOf, type Outcome, perCpu, promise, type Section } from './report.ts';
+import { type Case, costRatio, medianOf, type Outcome, perCpu, promise, type Section } from './report.ts';
 import type { Scene } from './scene.ts';
 import { loadFor, takeTurns } from './turns.ts';
 
@@ -11,6 +11,8 @@ const promises: Readonly<Record<SizeName, Promised>> = {
   '1 MiB': { connections: 64, leastOfNginx: 0.6 },
   '256 MiB': { connections: 4, leastOfNginx: 0.85 },
 };
+/** Of large ones. */
+const ofRegistry = { leastSpeed: 1.6, mostCpu: 0.25 } as const;
 
 export async function hits(scene: Scene, size: SizeName): Promise<Section> {
   const cases: Case[] = [];
@@ -33,6 +35,18 @@ export async function hits(scene: Scene, size: SizeName): Promise<Section> {
       promise(`stillwater / nginx, ${name}`, ratio, { atLeast: promised.leastOfNginx }),
       perCpu(one, 'stillwater', 'nginx'),
     );
+    if (size === '256 MiB') kept.push(...besideRegistry(one));
   }
   return { row: size, cases, promises: kept };
+}
+
+function besideRegistry(one: Case): Outcome[] {
+  const speed = medianOf(one, 'stillwater') / medianOf(one, 'docker-registry');
+  const cpu = costRatio(one, 'stillwater', 'docker-registry');
+  return [
+    promise(`stillwater / docker-registry, ${one.name}`, speed, { atLeast: ofRegistry.leastSpeed }),
+    promise(`stillwater / docker-registry, CPU a GB, ${one.name}`, cpu, { atMost: ofRegistry.mostCpu }),
+    // What is left of that where the kernel alone does the work.
+    perCpu(one, 'nginx', 'docker-registry'),
+  ];
 }

@@ -41,8 +41,12 @@ export function medianOf({ figures }: Case, server: string): number {
 
 /** The same ratio in CPU time, which holds also while something else takes the machine: how much more work a core does. */
 export function perCpu(one: Case, server: string, peer: string): Outcome {
-  const [ours, theirs] = [costOf(one, server), costOf(one, peer)];
-  return { name: `${server} / ${peer}, work a CPU second, ${one.name}`, value: (theirs ?? NaN) / (ours ?? NaN) };
+  return { name: `${server} / ${peer}, work a CPU second, ${one.name}`, value: 1 / costRatio(one, server, peer) };
+}
+
+/** Of the CPU time for the same work; not a number where either was not measured. */
+export function costRatio(one: Case, server: string, peer: string): number {
+  return (costOf(one, server) ?? Number.NaN) / (costOf(one, peer) ?? Number.NaN);
 }
 
 type Bound = { readonly atLeast: number } | { readonly atMost: number };
