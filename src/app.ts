@@ -86,7 +86,7 @@ export async function startApp(config: Config, { warnings }: AppOptions): Promis
     exposureOf: (name) => exposureOf(config, name),
     mostInFlight: perAddress,
     accel: accel === undefined ? undefined : { prefix: accel, isTrusted },
-    sendfile: tls ? undefined : sendfileLater(log),
+    sendfile: tls ? undefined : sendfileLater(cache, log),
   });
   const registry = await startServer(app, {
     ...config.listen,
@@ -150,9 +150,9 @@ export async function startApp(config: Config, { warnings }: AppOptions): Promis
 const shareOfAddress = 4;
 
 /** Whoever comes before it is there is served by copying. */
-function sendfileLater(log: Log): () => Sendfile | undefined {
+function sendfileLater({ layout }: Cache, log: Log): () => Sendfile | undefined {
   let sendfile: Sendfile | undefined;
-  void openSendfile().then((opened) => {
+  void openSendfile(layout.tag).then((opened) => {
     sendfile = opened.sendfile;
     if (!opened.sendfile) log.info({ why: opened.why }, 'blobs are sent by copying');
   });

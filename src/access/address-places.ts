@@ -17,6 +17,10 @@ export class AddressPlaces {
     this.#options = options;
   }
 
+  get mostEach(): number {
+    return this.#options.mostEach;
+  }
+
   /** What gives the place back, to be called once; `undefined` where there is none. */
   take(address: string): (() => void) | undefined {
     const { most, mostEach } = this.#options;

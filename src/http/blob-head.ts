@@ -1,17 +1,10 @@
-// The head of a blob's answer: status, fields, and which of its bytes follow. The same for GET and HEAD, as RFC 9110 wants it.
+// The head of a blob's answer: status, fields, and which of its bytes follow.
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Outcome } from '../mirror/outcome.ts';
-import { type ByteRange, parseRange } from '../oci/byte-range.ts';
+import { parseRange } from '../oci/byte-range.ts';
 import type { Digest } from '../oci/digest.ts';
 import { mediaTypes } from '../oci/media-types.ts';
-import { matchesEtag, outcomeHeaders } from './exchange.ts';
-
-export interface BlobHead {
-  readonly status: 200 | 206 | 304 | 416;
-  readonly headers: Record<string, string>;
-  /** What a GET sends; `undefined` when the answer has no body. */
-  readonly range: ByteRange | undefined;
-}
+import { type AnswerHead, matchesEtag, outcomeHeaders } from './exchange.ts';
 
 export interface SentBlob {
   readonly digest: Digest;
@@ -19,7 +12,7 @@ export interface SentBlob {
   readonly outcome: Outcome;
 }
 
-export function blobHead(asked: IncomingHttpHeaders, { digest, size, outcome }: SentBlob): BlobHead {
+export function blobHead(asked: IncomingHttpHeaders, { digest, size, outcome }: SentBlob): AnswerHead {
   const headers = {
     'docker-content-digest': digest,
     etag: `"${digest}"`,

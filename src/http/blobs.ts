@@ -1,5 +1,6 @@
 // GET|HEAD /v2/<name>/blobs/<digest>: stored or still arriving, whole or a range.
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
+import type { Lasting } from '../mirror/lasting.ts';
 import type { Mirror } from '../mirror/mirror.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { wantedRange } from '../oci/byte-range.ts';
@@ -8,8 +9,9 @@ import { OciError } from '../oci/errors.ts';
 import { formatRepository } from '../oci/repository.ts';
 import type { Source } from '../upstream/upstreams.ts';
 import { type Accel, accelHeaders, mayAccelerate } from './accel.ts';
-import { blobHead } from './blob-head.ts';
+import { blobHead, type SentBlob } from './blob-head.ts';
 import { beforeAnswer, countSent, type Exchange } from './exchange.ts';
+import type { HotAnswer } from './hot-answer.ts';
 import type { HotAnswers } from './hot-answers.ts';
 import { sendContent } from './send-content.ts';
 import type { Sendfile } from './sendfile.ts';
@@ -33,8 +35,11 @@ export async function sendBlob(
   if (incoming.method === 'HEAD') {
     const stat = await beforeAnswer(exchange, source, (signal) => mirror.statBlob(source, digest, signal));
     if (!stat) throw blobUnknown(source, digest);
-    exchange.set('outcome', stat.outcome);
-    const { status, headers } = blobHead(incoming.headers, { digest, ...stat });
+    const { size, outcome, lasting } = stat;
+    exchange.set('outcome', outcome);
+    if (lasting && !accel) hot.keep(exchange, source, hotBlob({ digest, size, outcome }, lasting));
+    const { status, headers } = blobHead(incoming.headers, { digest, size, outcome });
+    exchange.set('headAt', performance.now());
     return exchange.body(null, status, headers);
   }
   const answer = await beforeAnswer(exchange, source, (signal) =>
@@ -44,19 +49,26 @@ export async function sendBlob(
   const { content, outcome, lasting } = answer;
   exchange.set('outcome', outcome);
   try {
-    const { status, headers, range } = blobHead(incoming.headers, { digest, size: content.size, outcome });
-    if (lasting && !accel) hot.keepBlob(exchange, source, { digest, lasting });
+    const sent = { digest, size: content.size, outcome };
+    const { status, headers, range } = blobHead(incoming.headers, sent);
+    // With it, each GET is nginx's to send; one that was kept would be ours.
+    if (lasting && !accel) hot.keep(exchange, source, hotBlob(sent, lasting));
+    exchange.set('headAt', performance.now());
     if (range === undefined) return exchange.body(null, status, headers);
     if (outcome === 'hit' && mayAccelerate(accel, incoming, status))
       return exchange.body(null, 200, accelHeaders(accel, digest, headers));
     outgoing.writeHead(status, headers);
-    exchange.set('headAt', performance.now());
     const onSent = (bytes: number) => countSent(exchange, metrics, bytes);
     await sendContent(outgoing, content, range, exchange.get('clientGone'), onSent, sendfile?.());
     return RESPONSE_ALREADY_SENT;
   } finally {
     await content.close();
   }
+}
+
+/** On its own: what is kept for long must not hold the content as well. */
+function hotBlob(sent: SentBlob, lasting: Lasting): HotAnswer {
+  return { lasting, isUsedByHead: false, headFor: (asked) => blobHead(asked, sent) };
 }
 
 function blobUnknown({ repository }: Source, digest: Digest): OciError {

@@ -4,6 +4,7 @@ import type { Context } from 'hono';
 import type { Principal } from '../access/principal.ts';
 import type { Outcome } from '../mirror/outcome.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import type { ByteRange } from '../oci/byte-range.ts';
 import type { Source } from '../upstream/upstreams.ts';
 import type { PullPath } from './pull-path.ts';
 
@@ -18,7 +19,7 @@ export interface ExchangeVariables {
   path: PullPath | undefined;
   source: Source | undefined;
   outcome: Outcome | undefined;
-  /** When the head of an answer went out past the middleware, as `performance.now()` tells it. */
+  /** When the head of a manifest or a blob was known, as `performance.now()` tells it: how long its body takes is the client's. */
   headAt: number | undefined;
   /** Body bytes of a manifest or a blob. */
   sentBytes: number | undefined;
@@ -33,6 +34,14 @@ export interface ExchangeEnv {
 }
 
 export type Exchange = Context<ExchangeEnv>;
+
+/** Of a manifest or a blob. The same for GET and HEAD, as RFC 9110 wants it. */
+export interface AnswerHead {
+  readonly status: 200 | 206 | 304 | 416;
+  readonly headers: Record<string, string>;
+  /** What a GET sends; `undefined` when the answer has no body. */
+  readonly range: ByteRange | undefined;
+}
 
 /** What is here already can be given after the longest wait, too. */
 const leastMs = 200;

@@ -1,79 +1,48 @@
-// What of a manifest or a stored blob is sent again: its head for who asks now, and where its bytes are.
-import type { IncomingMessage } from 'node:http';
-import type { Lasting, LastingBlob } from '../mirror/lasting.ts';
-import type { ByteRange } from '../oci/byte-range.ts';
-import type { Descriptor } from '../oci/descriptor.ts';
-import type { Digest } from '../oci/digest.ts';
-import type { Content } from '../store/content.ts';
-import { blobHead } from './blob-head.ts';
-import { manifestHead } from './manifests.ts';
+// What is kept of an answer that may be given again, and of which requests: those of whom the least has to be thought.
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { Lasting } from '../mirror/lasting.ts';
+import type { AnswerHead } from './exchange.ts';
 
 export interface HotAnswer {
   readonly lasting: Lasting;
   /** Whether a HEAD counts as a use, as it does where the mirror is asked. */
   readonly isUsedByHead: boolean;
-  /** `undefined` where the bytes are neither in memory nor open. */
-  prepare(incoming: IncomingMessage): Prepared | undefined;
+  /** For the conditions and the range that somebody asks with. Kept for long: holds no bytes. */
+  readonly headFor: (asked: IncomingHttpHeaders) => AnswerHead;
 }
 
-export interface Prepared {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  /** Of a GET; `undefined` where no body follows, or content does. */
-  readonly body?: Uint8Array | undefined;
-  /** Whoever prepared it closes the content. */
-  readonly content?: { readonly content: Content; readonly range: ByteRange } | undefined;
+/** HTTP/1.0 has no Host field. */
+const nameless = 'localhost';
+/** As clients write one; what is stranger is looked at where all others are. */
+const plainHost = /^[a-z0-9._-]+(?::(?:[1-5]\d{3,4}|[6-9]\d{3}))?$/;
+
+/** No query but the one that containerd sends; how long the rest may be, the grammar says. */
+const plainTarget = /^[^?]+(?:\?ns=[^&]+)?$/;
+
+/** A GET or HEAD without a body, from whoever shows no credentials: to look at those takes time. */
+export function isPlain({ method, headers }: IncomingMessage): boolean {
+  return (
+    (method === 'GET' || method === 'HEAD') &&
+    headers.authorization === undefined &&
+    headers['content-length'] === undefined &&
+    headers['transfer-encoding'] === undefined &&
+    plainHost.test(headers.host ?? nameless)
+  );
 }
 
-export interface KeptManifest {
-  readonly descriptor: Descriptor;
-  readonly lasting: Lasting;
+export function isPlainTarget(target: string): boolean {
+  return plainTarget.test(target);
 }
 
-export interface KeptBlob {
-  readonly digest: Digest;
-  readonly lasting: LastingBlob;
-}
-
-/** `fields` stand in every head. */
-export function hotManifest({ descriptor, lasting }: KeptManifest, fields: Record<string, string>): HotAnswer {
-  const whole = { ...manifestHead({}, descriptor, 'hit').headers, ...fields };
-  return {
-    lasting,
-    isUsedByHead: true,
-    prepare: ({ method, headers: asked }) => {
-      const bytes = lasting.bytes();
-      if (!bytes) return undefined;
-      const body = method === 'GET' ? bytes : undefined;
-      if (asked['if-none-match'] === undefined) return { status: 200, headers: whole, body };
-      const { status, headers } = manifestHead(asked, descriptor, 'hit');
-      return { status, headers: { ...headers, ...fields }, body: status === 200 ? body : undefined };
-    },
-  };
-}
-
-export function hotBlob({ digest, lasting }: KeptBlob, fields: Record<string, string>): HotAnswer {
-  const sent = { digest, size: lasting.size, outcome: 'hit' } as const;
-  const { headers, ...plain } = blobHead({}, sent);
-  const whole = { ...plain, headers: { ...headers, ...fields } };
-  const headOf = ({ headers: asked }: IncomingMessage) => {
-    if (asked['if-none-match'] === undefined && asked.range === undefined) return whole;
-    const head = blobHead(asked, sent);
+/** The same with these fields in every head; most ask for all of it, and share one head. */
+export function withFields({ headFor, ...answer }: HotAnswer, fields: Readonly<Record<string, string>>): HotAnswer {
+  const of = (asked: IncomingHttpHeaders): AnswerHead => {
+    const head = headFor(asked);
     return { ...head, headers: { ...head.headers, ...fields } };
   };
+  const whole = of({});
   return {
-    lasting,
-    isUsedByHead: false,
-    prepare: (incoming) => {
-      const bytes = lasting.bytes();
-      const content = bytes ? undefined : lasting.content();
-      if (!bytes && !content) return undefined;
-      const { status, headers, range } = headOf(incoming);
-      const isBody = range !== undefined && incoming.method === 'GET';
-      if (!content) return { status, headers, body: isBody ? bytes?.subarray(range.start, range.end + 1) : undefined };
-      if (isBody) return { status, headers, content: { content, range } };
-      void content.close();
-      return { status, headers };
-    },
+    ...answer,
+    headFor: (asked) => (asked['if-none-match'] === undefined && asked.range === undefined ? whole : of(asked)),
   };
 }

@@ -5,12 +5,14 @@ import type { AddressPlaces } from '../access/address-places.ts';
 import type { TrustedProxies } from '../access/client-address.ts';
 import type { Principal } from '../access/principal.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import type { ByteRange } from '../oci/byte-range.ts';
+import type { Content } from '../store/content.ts';
 import { unlisted } from '../upstream/upstream.ts';
-import type { Source, Upstreams } from '../upstream/upstreams.ts';
+import type { Source } from '../upstream/upstreams.ts';
 import { addressOf, callerAt, isKnown } from './caller.ts';
 import type { Exchange } from './exchange.ts';
 import { type Gate, isAdmitted } from './gate.ts';
-import { type HotAnswer, hotBlob, hotManifest, type KeptBlob, type KeptManifest, type Prepared } from './hot-answer.ts';
+import { type HotAnswer, isPlain, isPlainTarget, withFields } from './hot-answer.ts';
 import type { PullPath } from './pull-path.ts';
 import type { RequestLog } from './request-log.ts';
 import { sendContent } from './send-content.ts';
@@ -20,33 +22,27 @@ export interface HotAnswersOptions extends Gate {
   readonly proxies: TrustedProxies;
   /** Those that every other request takes, too. */
   readonly places: AddressPlaces;
-  readonly upstreams: Pick<Upstreams, 'route'>;
   readonly metrics: Metrics;
   readonly log: RequestLog;
   readonly sendfile?: (() => Sendfile | undefined) | undefined;
+  /** Those that were asked for last. */
+  readonly mostHot?: number | undefined;
 }
 
-interface Kept {
+interface Kept extends HotAnswer {
   readonly path: PullPath;
   readonly source: Source;
-  readonly answer: HotAnswer;
 }
 
-/** Whoever may be answered, from where, and with what. */
-interface Ready {
-  readonly kept: Kept;
+/** An answer whose head is written, and what follows. */
+interface Begun {
   readonly address: string;
   readonly principal: Principal;
-  readonly prepared: Prepared;
   readonly leave: () => void;
+  readonly body: Uint8Array | { readonly content: Content; readonly range: ByteRange } | undefined;
 }
 
-const mostKept = 10_000;
-const longestTarget = 1024;
-/** HTTP/1.0 has no Host field. */
-const nameless = 'localhost';
-/** As clients write one; what is stranger is looked at where all others are. */
-const plainHost = /^[a-z0-9._-]+(?::(?:[1-5]\d{3,4}|[6-9]\d{3}))?$/;
+const usualMostHot = 10_000;
 
 /**
  * Nothing of an answer is believed to have stayed: who may have it, whether it still holds and where its bytes are is
@@ -55,116 +51,103 @@ const plainHost = /^[a-z0-9._-]+(?::(?:[1-5]\d{3,4}|[6-9]\d{3}))?$/;
 export class HotAnswers {
   readonly #options: HotAnswersOptions;
   /** By the raw target of the request. */
-  readonly #kept = new LRUCache<string, Kept>({ max: mostKept });
+  readonly #kept: LRUCache<string, Kept>;
 
   constructor(options: HotAnswersOptions) {
     this.#options = options;
+    this.#kept = new LRUCache({ max: options.mostHot ?? usualMostHot });
   }
 
-  keepManifest(exchange: Exchange, source: Source, manifest: KeptManifest): void {
-    this.#keep(exchange, source, (fields) => hotManifest(manifest, fields));
-  }
-
-  keepBlob(exchange: Exchange, source: Source, blob: KeptBlob): void {
-    this.#keep(exchange, source, (fields) => hotBlob(blob, fields));
+  /** For the next who asks as plainly, if it could be given to whoever asks now. */
+  keep(exchange: Exchange, source: Source, answer: HotAnswer): void {
+    const { incoming } = exchange.env;
+    const { url = '' } = incoming;
+    const path = exchange.get('path');
+    if (!path || !isPlain(incoming) || !isPlainTarget(url)) return;
+    // One that the configuration does not name is closed when others are asked for, and kept by being asked for.
+    if (source.upstream.label === unlisted) return;
+    if (!isAdmitted(this.#options, exchange.get('principal'), source) || !answer.lasting.holds()) return;
+    const body = answer.lasting.body();
+    if (!body) return;
+    close(body);
+    const fields = { 'docker-distribution-api-version': 'registry/2.0', 'oci-namespace': source.upstream.name };
+    this.#kept.set(url, { ...withFields(answer, fields), path, source });
   }
 
   /** `false`: nothing was written, nothing is held, and the request is the router's. */
   answer(incoming: IncomingMessage, outgoing: ServerResponse): boolean {
     const startedAt = performance.now();
     const kept = this.#kept.get(incoming.url ?? '');
-    if (!kept || !isPlain(incoming) || !isInTurn(outgoing)) return false;
-    const ready = this.#ready(kept, incoming);
-    if (!ready) return false;
-    this.#send({ incoming, outgoing }, ready, startedAt);
-    return true;
+    // While an earlier answer of its connection runs, this one has no socket.
+    if (!kept || !isPlain(incoming) || !outgoing.socket) return false;
+    const begun = this.#begin(kept, incoming, outgoing);
+    if (begun) this.#go({ incoming, outgoing }, { kept, startedAt, ...begun });
+    return begun !== undefined;
   }
 
-  #keep(exchange: Exchange, source: Source, make: (fields: Record<string, string>) => HotAnswer): void {
-    const { url = '' } = exchange.env.incoming;
-    const path = exchange.get('path');
-    if (!path || url.length > longestTarget) return;
-    if (![...path.query.keys()].every((key) => key === 'ns')) return;
-    const answer = make({
-      'docker-distribution-api-version': 'registry/2.0',
-      'oci-namespace': source.upstream.name,
-    });
-    this.#kept.set(url, { path, source, answer });
-  }
-
-  /** What fails here fails there as well, and is told there. */
-  #ready(kept: Kept, incoming: IncomingMessage): Ready | undefined {
+  #begin(kept: Kept, incoming: IncomingMessage, outgoing: ServerResponse): Begun | undefined {
     const { proxies, access, places } = this.#options;
+    const { source, lasting } = kept;
+    let found: Uint8Array | Content | undefined;
+    let leave: (() => void) | undefined;
     try {
       const address = addressOf(incoming, proxies);
       const principal = access.identify(callerAt(address, incoming));
       if (principal instanceof Promise || !isKnown(principal, access)) return undefined;
-      if (!isAdmitted(this.#options, principal, kept.source) || !this.#isRouted(kept)) return undefined;
-      if (!kept.answer.lasting.holds()) {
-        this.#kept.delete(incoming.url ?? '');
-        return undefined;
+      if (!isAdmitted(this.#options, principal, source) || !lasting.holds()) return undefined;
+      const isGet = incoming.method === 'GET';
+      if (isGet || kept.isUsedByHead) lasting.used();
+      found = lasting.body();
+      leave = found && places.take(address);
+      if (found && leave) {
+        const { status, headers, range } = kept.headFor(incoming.headers);
+        outgoing.writeHead(status, headers);
+        return { address, principal, leave, body: partOf(found, isGet ? range : undefined) };
       }
-      const prepared = kept.answer.prepare(incoming);
-      if (!prepared) return undefined;
-      const leave = places.take(address);
-      if (leave) return { kept, address, principal, prepared, leave };
-      void prepared.content?.content.close();
+      // What fails here fails on the ordinary way as well, and is told there.
     } catch {}
+    leave?.();
+    close(found);
     return undefined;
   }
 
-  /** An upstream that the configuration does not name may have been closed, and is kept by being asked for. */
-  #isRouted({ path: { target, ns, prefix }, source: { upstream } }: Kept): boolean {
-    if (upstream.label !== unlisted || !('name' in target)) return true;
-    return this.#options.upstreams.route(target.name, { ns, prefix }).upstream === upstream;
-  }
-
-  #send(
+  #go(
     { incoming, outgoing }: { readonly incoming: IncomingMessage; readonly outgoing: ServerResponse },
-    { kept: { path, source, answer }, address, principal, prepared, leave }: Ready,
-    startedAt: number,
+    { kept, startedAt, address, principal, leave, body }: Begun & { readonly kept: Kept; readonly startedAt: number },
   ): void {
     const { log, metrics, sendfile } = this.#options;
-    const { status, headers, body, content } = prepared;
+    const { path, source } = kept;
+    const headAt = performance.now();
     let sentBytes = 0;
-    let headAt: number | undefined;
-    const gone = content && new AbortController();
     const onSent = (bytes: number) => {
       metrics.servedBytes.inc({ outcome: 'hit' }, bytes);
       sentBytes += bytes;
     };
+    const streamed = body instanceof Uint8Array ? undefined : body;
+    const gone = streamed && new AbortController();
     outgoing.once('close', () => {
       leave();
       if (!outgoing.writableFinished) gone?.abort(new Error('the client is gone'));
       const told = { startedAt, path, source, address, principal, headAt, sentBytes, outcome: 'hit' } as const;
       log.write({ incoming, outgoing }, told);
     });
-    if (incoming.method === 'GET' || answer.isUsedByHead) answer.lasting.used();
-    outgoing.writeHead(status, headers);
-    if (!content || !gone) {
-      if (body) onSent(body.length);
-      outgoing.end(body);
+    if (streamed && gone) {
+      const { content, range } = streamed;
+      void sendContent(outgoing, content, range, gone.signal, onSent, sendfile?.()).finally(() => content.close());
       return;
     }
-    headAt = performance.now();
-    void sendContent(outgoing, content.content, content.range, gone.signal, onSent, sendfile?.()).finally(() =>
-      content.content.close(),
-    );
+    if (body instanceof Uint8Array) onSent(body.length);
+    outgoing.end(body);
   }
 }
 
-/** A GET or HEAD without a body, from whoever shows no credentials: to look at those takes time. */
-function isPlain({ method, headers }: IncomingMessage): boolean {
-  return (
-    (method === 'GET' || method === 'HEAD') &&
-    headers.authorization === undefined &&
-    headers['content-length'] === undefined &&
-    headers['transfer-encoding'] === undefined &&
-    plainHost.test(headers.host ?? nameless)
-  );
+/** Without a range nothing of it is sent. */
+function partOf(found: Uint8Array | Content, range: ByteRange | undefined): Begun['body'] {
+  if (range && !(found instanceof Uint8Array)) return { content: found, range };
+  close(found);
+  return range && found instanceof Uint8Array ? found.subarray(range.start, range.end + 1) : undefined;
 }
 
-/** While an earlier answer of its connection runs, this one has no socket. */
-function isInTurn({ socket, destroyed }: ServerResponse): boolean {
-  return socket !== null && !socket.destroyed && !destroyed;
+function close(body: Uint8Array | Content | undefined): void {
+  if (body && !(body instanceof Uint8Array)) void body.close();
 }

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Hono } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import type { AddressPlaces } from '../access/address-places.ts';
+import { AddressPlaces } from '../access/address-places.ts';
 import type { TrustedProxies } from '../access/client-address.ts';
 import type { Mirror } from '../mirror/mirror.ts';
 import type { Log } from '../observe/log.ts';
@@ -20,7 +20,7 @@ import { sendCatalog, sendReferrers, sendTags } from './listings.ts';
 import { sendManifest } from './manifests.ts';
 import { type PullPath, parsePullPath } from './pull-path.ts';
 import { RequestLog, requestLog } from './request-log.ts';
-import { placesOf, requestsInFlight } from './requests-in-flight.ts';
+import { requestsInFlight } from './requests-in-flight.ts';
 import type { Sendfile } from './sendfile.ts';
 import { challengeOf, sendToken, tokenPath } from './token-endpoint.ts';
 import { takeTurns } from './turn.ts';
@@ -30,6 +30,8 @@ export interface RegistryOptions extends Gate {
   readonly proxies: TrustedProxies;
   /** Requests of one client address at the same time at most. */
   readonly mostInFlight: number;
+  /** How many answers are kept to be given again; many, if not given. */
+  readonly mostHot?: number | undefined;
   readonly mirror: Mirror;
   /** The nginx in front that can send stored blobs itself. */
   readonly accel?: Accel | undefined;
@@ -48,7 +50,7 @@ export interface RegistryListener {
 
 export function registryListener(options: RegistryOptions): RegistryListener {
   const log = new RequestLog(options.log, options.metrics);
-  const places = placesOf(options.mostInFlight);
+  const places = new AddressPlaces({ most: Number.POSITIVE_INFINITY, mostEach: options.mostInFlight });
   const hot = new HotAnswers({ ...options, log, places });
   const app = registryApp({ ...options, log, places, hot });
   return { app, before: (incoming, outgoing) => hot.answer(incoming, outgoing) };
@@ -61,10 +63,10 @@ interface AppParts extends Omit<RegistryOptions, 'log'> {
 }
 
 function registryApp(options: AppParts): Hono<ExchangeEnv> {
-  const { mirror, upstreams, log, access, proxies, places, mostInFlight } = options;
+  const { mirror, upstreams, log, access, proxies, places } = options;
   const api = new Hono<ExchangeEnv>();
   api.use(takeTurns(), findAddress(proxies), requestLog(log));
-  api.use(requestsInFlight({ most: mostInFlight, places, addressOf: (exchange) => exchange.get('address') }));
+  api.use(requestsInFlight({ places, addressOf: (exchange) => exchange.get('address') }));
   api.use((exchange, next) => {
     exchange.env.outgoing.setHeader('docker-distribution-api-version', 'registry/2.0');
     return next();

@@ -1,32 +1,25 @@
 // Requests that are being answered at the same time for one client address: those beyond the limit are told at once.
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import type { MiddlewareHandler } from 'hono';
-import { AddressPlaces } from '../access/address-places.ts';
+import type { AddressPlaces } from '../access/address-places.ts';
 import type { Exchange, ExchangeEnv } from './exchange.ts';
 
 export interface RequestsInFlightOptions {
-  /** For one IPv4 address or one IPv6 /64 at the same time at most. */
-  readonly most: number;
   readonly places: AddressPlaces;
   readonly addressOf: (exchange: Exchange) => string;
 }
 
 /** Belongs behind `takeTurns`: a request that waits for its turn on a connection is not counted. */
-export function requestsInFlight({ most, places, addressOf }: RequestsInFlightOptions): MiddlewareHandler<ExchangeEnv> {
+export function requestsInFlight({ places, addressOf }: RequestsInFlightOptions): MiddlewareHandler<ExchangeEnv> {
   return async function countRequest(exchange, next) {
     const { outgoing } = exchange.env;
     // Its end has been and would not be heard.
     if (outgoing.destroyed) return RESPONSE_ALREADY_SENT;
     const leave = places.take(addressOf(exchange));
-    if (!leave) return exchange.json(tooMany(most), 429);
+    if (!leave) return exchange.json(tooMany(places.mostEach), 429);
     outgoing.once('close', leave);
     return next();
   };
-}
-
-/** Of all addresses as many as there are. */
-export function placesOf(most: number): AddressPlaces {
-  return new AddressPlaces({ most: Number.POSITIVE_INFINITY, mostEach: most });
 }
 
 function tooMany(most: number) {

@@ -1,4 +1,5 @@
 // The two calls of the C library that node has no words for: sendfile(2), and a read that waits for no disk.
+import { open } from 'node:fs/promises';
 import type { KoffiFunc, LibraryHandle, TypeObject } from 'koffi';
 
 export interface FilePart {
@@ -21,25 +22,28 @@ export type OpenedSendfile = { readonly sendfile: Sendfile } | { readonly sendfi
 /** <linux/fs.h>, the same on every architecture. */
 const RWF_NOWAIT = 8;
 
-/** Loading takes milliseconds of the event loop; nothing has to wait for it. */
-export async function openSendfile(): Promise<OpenedSendfile> {
+/** For the files beside `path`. Loading takes milliseconds of the event loop; nothing has to wait for it. */
+export async function openSendfile(path: string): Promise<OpenedSendfile> {
   if (process.platform !== 'linux')
     return { sendfile: undefined, why: `${process.platform} has no sendfile as Linux does` };
   try {
-    return { sendfile: await bindSendfile() };
+    const sendfile = await bindSendfile();
+    await using file = await open(path);
+    if (sendfile.readCached(file.fd, new Uint8Array(1), 0) !== undefined) return { sendfile };
+    const why = `the file system of ${path} cannot tell what is in memory; put cache.dir on one that can (ext4, xfs, btrfs)`;
+    return { sendfile: undefined, why };
   } catch (error) {
-    return { sendfile: undefined, why: `the C library cannot be called: ${(error as Error).message}` };
+    return { sendfile: undefined, why: `sendfile cannot be called: ${(error as Error).message}` };
   }
 }
 
 async function bindSendfile(): Promise<Sendfile> {
   const { default: koffi } = await import('koffi');
   const libc = koffi.load(null);
-  const { EAGAIN, EINTR } = koffi.os.errno;
+  const { EAGAIN } = koffi.os.errno;
   const outcome = (bytes: number) => {
     if (bytes >= 0) return bytes;
-    const code = koffi.errno();
-    return code === EAGAIN || code === EINTR ? 0 : undefined;
+    return koffi.errno() === EAGAIN ? 0 : undefined;
   };
   const ioVector = koffi.pointer(koffi.struct({ base: 'void *', length: 'size_t' }));
   const sendfile = bind<SendfileCall>(libc, 'sendfile', ['int', 'int', 'void *', 'size_t']);

@@ -25,7 +25,7 @@ export interface ServerOptions extends ConnectionLimitsOptions {
   readonly idleMs: number;
   /** How long a client may take for a TLS handshake, and for the head of a request; twice as long for its body too. */
   readonly headMs?: number | undefined;
-  /** Whether it has answered a request that is within the limits; the app hears of the others. Must not throw. */
+  /** Whether it has answered a request that is within the limits; the app hears of the others, and of one at which it failed. */
   readonly before?: ((incoming: IncomingMessage, outgoing: ServerResponse) => boolean) | undefined;
 }
 
@@ -53,10 +53,7 @@ export async function startServer<E extends Env & { Bindings: HttpBindings }>(
   const { server, secure } = createListener(headMs, tls);
   const connections = new ConnectionLimits(limits);
   admitOnly(server, (socket) => connections.admit(socket));
-  const listener: RequestListener = before
-    ? (incoming, outgoing) => void (before(incoming, outgoing) || answer(incoming, outgoing))
-    : answer;
-  new RequestLimits(listener).guard(server);
+  new RequestLimits(before ? behind(before, answer) : answer).guard(server);
   server.maxConnections = maxConnections;
   server.timeout = idleMs;
   await listen(server, host, port);
@@ -69,6 +66,18 @@ export async function startServer<E extends Env & { Bindings: HttpBindings }>(
       secure.use(pems);
     },
     stop: (drainMs) => drain(server, connections, drainMs),
+  };
+}
+
+function behind(before: NonNullable<ServerOptions['before']>, answer: RequestListener): RequestListener {
+  return (incoming, outgoing) => {
+    try {
+      if (before(incoming, outgoing)) return;
+    } catch {
+      // One request is not worth the process, and half an answer can only be cut.
+      if (outgoing.headersSent) return void outgoing.destroy();
+    }
+    answer(incoming, outgoing);
   };
 }
 

@@ -29,13 +29,13 @@ export class ZeroCopy {
     if (!socket) return 'no room';
     if ('encrypted' in socket) return 'impossible';
     if (this.#outgoing.writableLength > 0) return 'no room';
+    const descriptor = descriptorOf(socket);
+    if (descriptor === undefined) return 'impossible';
     for (const position of [part.position, part.position + part.length - 1]) {
       const cached = this.#sendfile.readCached(part.fd, this.#probe, position);
       if (cached === undefined) return 'impossible';
       if (cached === 0) return 'cold';
     }
-    const descriptor = descriptorOf(socket);
-    if (descriptor === undefined) return 'no room';
     const sent = this.#sendfile.send(descriptor, part);
     if (sent === undefined) return 'impossible';
     return sent || 'no room';
@@ -50,5 +50,5 @@ export class ZeroCopy {
 /** node tells it to nobody; a handle that is closed has none. */
 function descriptorOf(socket: Socket): number | undefined {
   const { _handle: handle } = socket as { readonly _handle?: { readonly fd?: number } | null };
-  return handle?.fd !== undefined && handle.fd >= 0 ? handle.fd : undefined;
+  return handle?.fd;
 }

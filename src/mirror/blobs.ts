@@ -15,7 +15,7 @@ import type { Fill } from './fill.ts';
 import { goesOnPastDisk } from './fill-failure.ts';
 import type { Fills } from './fills.ts';
 import { isOfRegistry, lookUp } from './here.ts';
-import type { LastingBlob } from './lasting.ts';
+import type { Lasting } from './lasting.ts';
 import { addOrigin, linkBlob, type MayUse, mayProve, tryToRemember } from './links.ts';
 import type { Outcome } from './outcome.ts';
 import { openPastDisk, SpooledContent } from './past-disk.ts';
@@ -27,12 +27,14 @@ export interface BlobAnswer {
   readonly content: Content;
   readonly outcome: Outcome;
   /** Of a hit. */
-  readonly lasting?: LastingBlob;
+  readonly lasting?: Lasting;
 }
 
 export interface BlobStat {
   readonly size: number;
   readonly outcome: Outcome;
+  /** Of a hit; to tell its size is no use of it. */
+  readonly lasting?: Lasting;
 }
 
 export interface BlobsOptions {
@@ -86,11 +88,10 @@ export class Blobs {
         if ((await this.#prove(source, digest, signal)) === undefined) return undefined;
         isProven = true;
       } else if (stored) {
+        // Before anything is open that a fault would leave open.
+        records.touch(stored.id);
         const content = await store.open(digest, stored.size);
-        if (content) {
-          records.touch(stored.id);
-          return { content, outcome: 'hit', lasting: this.#lasting(source, digest, stored.size) };
-        }
+        if (content) return { content, outcome: 'hit', lasting: this.#lasting(source, digest, stored.size) };
         this.#forget(digest);
       } else if (isForeign) {
         // The next round begins this registry's own in the same turn.
@@ -108,8 +109,12 @@ export class Blobs {
     const { stored, running, isManifest, isToProve } = lookUp(this.#options, source, digest);
     if (isManifest) return undefined;
     if (!isToProve) {
-      const size = stored?.size;
-      if (size !== undefined && (await store.has(digest, size))) return { size, outcome: 'hit' };
+      // Whoever comes next, for its size or its bytes, finds it open.
+      const content = stored && (await store.open(digest, stored.size));
+      if (content) {
+        await content.close();
+        return { size: content.size, outcome: 'hit', lasting: this.#lasting(source, digest, content.size) };
+      }
       // What another repository's upstream refuses is no answer here, nor is a fill that nobody waits for, which may be
       // long in coming: the proof below asks this one's.
       const isOwn = running?.isWanted && isOfRegistry(running, source);
@@ -121,10 +126,9 @@ export class Blobs {
   }
 
   /** What `open` goes by, looked at again. */
-  #lasting(source: Source, digest: Digest, size: number): LastingBlob {
+  #lasting(source: Source, digest: Digest, size: number): Lasting {
     const { records, store } = this.#options;
     return {
-      size,
       holds: () => {
         const { stored, isManifest, isToProve } = lookUp(this.#options, source, digest);
         return stored?.size === size && !isManifest && !isToProve;
@@ -133,8 +137,7 @@ export class Blobs {
         const record = records.blob(digest);
         if (record) records.touch(record.id);
       },
-      bytes: () => store.remembered(digest),
-      content: () => store.openNow(digest, size),
+      body: () => store.remembered(digest) ?? store.openNow(digest, size),
     };
   }
 

@@ -61,8 +61,8 @@ export class Completeness {
   }
 
   /** Whether it was found whole, and nothing was lost since; walks nothing. */
-  isKnownWhole(repository: Repository, { descriptor }: Manifest): boolean {
-    const known = this.#known.get(keyOf(repository, descriptor.digest));
+  isKnownWhole(repository: Repository, digest: Digest): boolean {
+    const known = this.#known.get(keyOf(repository, digest));
     return known?.missing === undefined && known?.losses === this.#options.records.losses;
   }
 

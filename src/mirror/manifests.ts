@@ -120,24 +120,24 @@ export class Manifests {
   }
 
   /** Whether `stored` would give the same now, going by the index alone. */
-  isStored(repository: Repository, manifest: Manifest): boolean {
-    return this.#asBefore(repository, manifest) !== undefined;
+  isStored(repository: Repository, descriptor: Descriptor): boolean {
+    return this.#asBefore(repository, descriptor) !== undefined;
   }
 
   /** Whether `get` would give the same now as a hit, going by the index alone. */
-  isGiven(repository: Repository, manifest: Manifest): boolean {
-    const here = this.#asBefore(repository, manifest);
+  isGiven(repository: Repository, descriptor: Descriptor): boolean {
+    const here = this.#asBefore(repository, descriptor);
     return here !== undefined && mayGive(here.ground, here.link);
   }
 
   /** Its bytes, where they are in memory. */
-  remembered({ descriptor }: Manifest): Uint8Array | undefined {
-    return this.#options.store.remembered(descriptor.digest);
+  remembered(digest: Digest): Uint8Array | undefined {
+    return this.#options.store.remembered(digest);
   }
 
   /** It was given to somebody. */
-  touch({ descriptor }: Manifest): void {
-    const record = this.#options.records.blob(descriptor.digest);
+  touch(digest: Digest): void {
+    const record = this.#options.records.blob(digest);
     if (record) this.#options.records.touch(record.id);
   }
 
@@ -156,12 +156,11 @@ export class Manifests {
     return undefined;
   }
 
-  #asBefore(repository: Repository, manifest: Manifest): Here | undefined {
-    const { digest, mediaType } = manifest.descriptor;
+  #asBefore(repository: Repository, { digest, mediaType }: Descriptor): Omit<Here, 'manifest'> | undefined {
     const found = manifestAt(this.#options, repository, digest);
     const link = found && this.#options.records.link(repository, digest);
     if (!found || asLinked(found.descriptor, link).mediaType !== mediaType) return undefined;
-    return { manifest, ground: found.ground, link };
+    return { ground: found.ground, link };
   }
 
   async #confirm(

@@ -1,7 +1,7 @@
 // The cache as its doors see it: pulls for repositories, answered from the store, a running fill, or the upstream.
 import { type WantedRange, wantedRange } from '../oci/byte-range.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
-import type { Manifest } from '../oci/manifest.ts';
 import type { Reference } from '../oci/reference.ts';
 import type { Records } from '../store/records.ts';
 import { isUpstreamFault, type TagPage, type TagQuery } from '../upstream/upstream.ts';
@@ -42,26 +42,26 @@ export class Mirror {
     const answer = found && (await this.#usable(source, reference, found, signal));
     if (answer) siblings?.remember(source.repository, answer.manifest);
     return answer?.outcome === 'hit'
-      ? { ...answer, lasting: this.#lasting(source, reference, answer.manifest) }
+      ? { ...answer, lasting: this.#lasting(source, reference, answer.manifest.descriptor) }
       : answer;
   }
 
   /** What `getManifest` goes by where it asks nobody, looked at again: nothing of it is trusted to have stayed. */
-  #lasting(source: Source, reference: Reference, manifest: Manifest): Lasting {
+  #lasting(source: Source, reference: Reference, descriptor: Descriptor): Lasting {
     const { tags, manifests, siblings, completeness } = this.#options;
     const { repository } = source;
+    const { digest } = descriptor;
     const isGiven =
       'tag' in reference
-        ? () =>
-            tags.isBelieved(source, reference.tag, manifest.descriptor.digest) &&
-            manifests.isStored(repository, manifest)
-        : () => manifests.isGiven(repository, manifest);
+        ? () => tags.isBelieved(source, reference.tag, digest) && manifests.isStored(repository, descriptor)
+        : () => manifests.isGiven(repository, descriptor);
     return {
-      holds: () => isGiven() && completeness.isKnownWhole(repository, manifest),
-      bytes: () => manifests.remembered(manifest),
+      holds: () => isGiven() && completeness.isKnownWhole(repository, digest),
+      body: () => manifests.remembered(digest),
       used: () => {
-        manifests.touch(manifest);
-        siblings?.remember(repository, manifest);
+        manifests.touch(digest);
+        const bytes = siblings && manifests.remembered(digest);
+        if (bytes) siblings.remember(repository, { descriptor, bytes });
       },
     };
   }

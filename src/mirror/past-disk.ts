@@ -39,6 +39,7 @@ export class SpooledContent implements Content {
   readonly size: number;
   readonly #spooled: Content;
   readonly #options: SpooledOptions;
+  #isRead = false;
   #passing: PassingContent | undefined;
 
   constructor(spooled: Content, options: SpooledOptions) {
@@ -54,10 +55,12 @@ export class SpooledContent implements Content {
   async waitFor(position: number, signal: AbortSignal): Promise<number> {
     if (this.#passing) return this.#passing.waitFor(position, signal);
     try {
-      return await this.#spooled.waitFor(position, signal);
+      const end = await this.#spooled.waitFor(position, signal);
+      this.#isRead = true;
+      return end;
     } catch (error) {
       if (!goesOnPastDisk(error)) throw error;
-      this.#passing = new PassingContent(this.#options, this.size, this.#spooled);
+      this.#passing = new PassingContent(this.#options, this.size, { content: this.#spooled, isRead: this.#isRead });
       return this.#passing.waitFor(position, signal);
     }
   }
@@ -75,20 +78,25 @@ export class SpooledContent implements Content {
 
 const readBytes = 1024 * 1024;
 
+interface Before {
+  readonly content: Content;
+  /** The client has bytes of it. */
+  readonly isRead: boolean;
+}
+
 class PassingContent implements Content {
   readonly size: number;
   readonly fd = undefined;
   readonly #options: PassingOptions;
-  /** What has been read of the blob so far, for the hash. */
-  readonly #spooled: Content | undefined;
+  readonly #before: Before | undefined;
   readonly #ending = new AbortController();
   #pieces: AsyncIterator<Piece> | undefined;
   #piece: Piece = { position: 0, bytes: new Uint8Array(0) };
 
-  constructor(options: PassingOptions, size: number, spooled?: Content) {
+  constructor(options: PassingOptions, size: number, before?: Before) {
     this.size = size;
     this.#options = options;
-    this.#spooled = spooled;
+    this.#before = before;
   }
 
   async waitFor(position: number, signal: AbortSignal): Promise<number> {
@@ -119,11 +127,15 @@ class PassingContent implements Content {
     const { size } = this;
     const hash = wanted.end === undefined || wanted.end >= size ? createHash(digestAlgorithm(digest)) : undefined;
     let start = hash ? 0 : position;
-    if (hash && this.#spooled)
-      for await (const bytes of readUpTo(this.#spooled, position, signal)) {
+    if (hash && this.#before) {
+      for await (const bytes of readUpTo(this.#before.content, position, signal)) {
         hash.update(bytes);
         start += bytes.length;
       }
+      // What comes from the upstream now says nothing about what the client has.
+      if (start < position && this.#before.isRead)
+        throw new Error(`${digest} cannot be proven: the disk has lost what lies before byte ${position}`);
+    }
     const end = hash ? size : (wanted.end ?? size);
     for await (const piece of receivePart({ source, digest, size, start, end, signal, onResume })) {
       hash?.update(piece.bytes);

@@ -56,11 +56,11 @@ export class BlobStore {
 
   /** For manifests, which are small. Nobody changes the bytes: others are given the same. */
   async readAll(digest: Digest, size: number): Promise<Uint8Array | undefined> {
-    const before = this.#small.before(digest);
-    if (before?.length !== size) return this.#small.read(digest, size, () => this.#readFile(digest, size));
+    const known = this.#small.unseen(digest);
+    if (known?.length !== size) return this.#small.read(digest, size, () => this.#readFile(digest, size));
     if (await this.has(digest, size)) {
       this.#small.seen(digest);
-      return before;
+      return known;
     }
     await this.#forget(digest);
     return undefined;
@@ -82,10 +82,11 @@ export class BlobStore {
       await file.writeFile(bytes);
       const { forgotten } = this.#small;
       await publish(file, path, this.#layout.blob(digest));
-      // What was removed meanwhile, this or another, may be this.
+      // What was removed meanwhile, this or another, may be this; what is removed from now on forgets this.
       const isThere = forgotten === this.#small.forgotten;
-      await this.#forget(digest);
+      const closed = this.#forget(digest);
       if (isThere) this.#small.remember(digest, bytes);
+      await closed;
     } catch (error) {
       await rm(path, { force: true });
       throw error;

@@ -17,6 +17,11 @@ export class Layout {
     this.root = join(cacheDir, `v${formatVersion}`);
   }
 
+  /** May be opened by anybody: closing the index or the lock would let go of what SQLite has locked in them. */
+  get tag(): string {
+    return join(dirname(this.root), 'CACHEDIR.TAG');
+  }
+
   get index(): string {
     return join(this.root, 'index.db');
   }
@@ -70,7 +75,7 @@ export async function prepareLayout(cacheDir: string): Promise<Layout> {
     await mkdir(cacheDir, { recursive: true });
     await refuseNewerFormat(cacheDir);
     await mkdir(layout.spools, { recursive: true });
-    await writeFile(join(cacheDir, 'CACHEDIR.TAG'), cacheDirTag);
+    await writeFile(layout.tag, cacheDirTag);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (code === undefined) throw cause;

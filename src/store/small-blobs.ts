@@ -40,7 +40,7 @@ export class SmallBlobs {
   }
 
   /** As they were; whether the file still is there is the caller's to see, and to say. */
-  before(digest: Digest): Uint8Array | undefined {
+  unseen(digest: Digest): Uint8Array | undefined {
     return this.#known.get(digest)?.bytes;
   }
 

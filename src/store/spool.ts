@@ -185,8 +185,11 @@ export class Spool {
   }
 
   async #write(chunk: Uint8Array, position: number): Promise<void> {
-    for (let done = 0; done < chunk.length; )
-      done += (await this.#file.write(chunk, done, chunk.length - done, position + done)).bytesWritten;
+    for (let done = 0; done < chunk.length; ) {
+      const { bytesWritten } = await this.#file.write(chunk, done, chunk.length - done, position + done);
+      if (bytesWritten === 0) throw new Error(`the disk took nothing at byte ${position + done} of ${this.#path}`);
+      done += bytesWritten;
+    }
   }
 
   #arrived(start: number, end: number): void {

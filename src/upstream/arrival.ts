@@ -1,15 +1,20 @@
 // One answer as it arrives: its head, then the body's pieces, a few of which wait here for whoever reads them.
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
+import { giveBack, joined } from './slabs.ts';
 
 export interface ArrivedHead {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
 }
 
-/** What gathers while its reader is busy; more is left on the connection. */
+/**
+ * What gathers while its reader is busy; more is left on the connection. Each piece that stays one may keep a slab from being
+ * used again, however few bytes of it are in it, and each that is joined to others costs the event loop its while.
+ */
+const mostPieces = 2;
+const mostJoined = 1024;
 const gatherBytes = 128 * 1024;
-const smallBytes = 32 * 1024;
 
 /** What undici tells of one request. Its body is read once; whoever leaves it early closes the connection. */
 export class Arrival implements Dispatcher.DispatchHandler, AsyncIterableIterator<Uint8Array> {
@@ -19,6 +24,8 @@ export class Arrival implements Dispatcher.DispatchHandler, AsyncIterableIterato
   #controller: Dispatcher.DispatchController | undefined;
   #pieces: Uint8Array[] = [];
   #gathered = 0;
+  /** Since one was last taken. */
+  #arrived = 0;
   #waiting: PromiseWithResolvers<IteratorResult<Uint8Array>> | undefined;
   #failure: { readonly reason: unknown } | undefined;
   #isOver = false;
@@ -48,6 +55,7 @@ export class Arrival implements Dispatcher.DispatchHandler, AsyncIterableIterato
   onResponseData(controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
     if (this.#passing !== undefined) {
       this.#passing -= chunk.length;
+      giveBack(chunk);
       if (this.#passing < 0) controller.abort(new Error('more than is worth reading'));
       return;
     }
@@ -56,7 +64,7 @@ export class Arrival implements Dispatcher.DispatchHandler, AsyncIterableIterato
       return;
     }
     this.#gather(chunk);
-    if (this.#gathered >= gatherBytes) controller.pause();
+    if (this.#isFull) controller.pause();
   }
 
   onResponseEnd(): void {
@@ -71,7 +79,7 @@ export class Arrival implements Dispatcher.DispatchHandler, AsyncIterableIterato
   async next(): Promise<IteratorResult<Uint8Array>> {
     const value = this.#take();
     if (value) {
-      if (this.#gathered < gatherBytes) this.#controller?.resume();
+      if (!this.#isFull) this.#controller?.resume();
       return { value, done: false };
     }
     if (this.#failure) throw this.#failure.reason;
@@ -81,6 +89,7 @@ export class Arrival implements Dispatcher.DispatchHandler, AsyncIterableIterato
   }
 
   async return(): Promise<IteratorResult<Uint8Array>> {
+    this.#drop();
     this.#cut('nobody reads it any more');
     return { value: undefined, done: true };
   }
@@ -140,28 +149,29 @@ export class Arrival implements Dispatcher.DispatchHandler, AsyncIterableIterato
     return waiting;
   }
 
-  /** Pieces that lie side by side in memory are one. */
+  get #isFull(): boolean {
+    return this.#gathered >= gatherBytes || this.#pieces.length >= mostPieces || this.#arrived >= mostJoined;
+  }
+
+  /** As few pieces as can be, for each costs its reader a turn. */
   #gather(chunk: Uint8Array): void {
     this.#gathered += chunk.length;
+    this.#arrived++;
     const last = this.#pieces.at(-1);
-    if (last?.buffer === chunk.buffer && last.byteOffset + last.length === chunk.byteOffset)
-      this.#pieces[this.#pieces.length - 1] = new Uint8Array(chunk.buffer, last.byteOffset, last.length + chunk.length);
+    const one = last && joined(last, chunk);
+    if (one) this.#pieces[this.#pieces.length - 1] = one;
     else this.#pieces.push(chunk);
   }
 
-  /** The next piece; small ones together, copied, for each costs its reader a turn. */
   #take(): Uint8Array | undefined {
-    const [first] = this.#pieces;
-    if (!first) return undefined;
-    const large = this.#pieces.findIndex(({ length }) => length > smallBytes);
-    const count = large === -1 ? this.#pieces.length : Math.max(1, large);
-    const taken = this.#pieces.splice(0, count);
-    const value = count === 1 ? first : Buffer.concat(taken);
-    this.#gathered -= value.length;
-    return value;
+    this.#arrived = 0;
+    const piece = this.#pieces.shift();
+    this.#gathered -= piece?.length ?? 0;
+    return piece;
   }
 
   #drop(): void {
+    for (const piece of this.#pieces) giveBack(piece);
     this.#pieces = [];
     this.#gathered = 0;
   }

@@ -16,16 +16,20 @@ interface Slab {
   filled: number;
   /** Of what was filled. */
   givenBack: number;
-  /** Its connection has gone on to another. */
+  /** Its connection has gone on to another, or it has none. */
   isSpent: boolean;
+  /** No connection's: pieces are copied into it. */
+  isJoined: boolean;
 }
 
 const KiB = 1024;
-/** A connection holds four at most: one that it fills, and three that are read, gathered and written. */
+/** A connection holds five at most: one that it fills, and four that are read, gathered (two) and written. */
 const large: Kind = { bytes: 128 * KiB, leastRoom: 32 * KiB, mostIdle: 64, idle: [] };
 /** So that 256 connections stay within 64 MiB. */
 const small: Kind = { bytes: 32 * KiB, leastRoom: 8 * KiB, mostIdle: 256, idle: [] };
 const mostLarge = 64;
+/** Up to here a copy costs less than one turn more of the reader. */
+const smallBytes = 32 * KiB;
 
 const slabOf = new WeakMap<ArrayBufferLike, Slab>();
 let connections = 0;
@@ -39,6 +43,31 @@ export function giveBack(bytes: Uint8Array): void {
   if (!slab) return;
   slab.givenBack += bytes.length;
   settle(slab);
+}
+
+/**
+ * Both as one piece: as they lie where they adjoin, else, while they are small, copied to where more can follow, and given
+ * back. `undefined` where they stay two.
+ */
+export function joined(first: Uint8Array, second: Uint8Array): Uint8Array | undefined {
+  const { buffer, byteOffset, length } = first;
+  if (buffer === second.buffer && byteOffset + length === second.byteOffset)
+    return new Uint8Array(buffer, byteOffset, length + second.length);
+  if (second.length > smallBytes) return undefined;
+  const own = slabOf.get(buffer);
+  if (own?.isJoined) return own.kind.bytes - own.filled < second.length ? undefined : append(own, second);
+  if (length > smallBytes || length + second.length > kindNow().bytes) return undefined;
+  const slab = Object.assign(take(), { isSpent: true, isJoined: true });
+  append(slab, first);
+  return append(slab, second);
+}
+
+/** All that is in the slab then. */
+function append(slab: Slab, bytes: Uint8Array): Uint8Array {
+  slab.memory.set(bytes, slab.filled);
+  slab.filled += bytes.length;
+  giveBack(bytes);
+  return slab.memory.subarray(0, slab.filled);
 }
 
 /** Connects like undici, and reads what is not encrypted into slabs. */
@@ -74,12 +103,16 @@ function nextAfter(slab: Slab): Slab {
   return take();
 }
 
+function kindNow(): Kind {
+  return connections > mostLarge ? small : large;
+}
+
 function take(): Slab {
-  const kind = connections > mostLarge ? small : large;
+  const kind = kindNow();
   const kept = kind.idle.pop();
   if (kept) return kept;
   const memory = Buffer.allocUnsafeSlow(kind.bytes);
-  const slab = { kind, memory, filled: 0, givenBack: 0, isSpent: false };
+  const slab = { kind, memory, filled: 0, givenBack: 0, isSpent: false, isJoined: false };
   slabOf.set(memory.buffer, slab);
   return slab;
 }
@@ -92,6 +125,6 @@ function spend(slab: Slab): void {
 function settle(slab: Slab): void {
   const { kind, isSpent, givenBack, filled } = slab;
   if (!isSpent || givenBack !== filled) return;
-  Object.assign(slab, { filled: 0, givenBack: 0, isSpent: false });
+  Object.assign(slab, { filled: 0, givenBack: 0, isSpent: false, isJoined: false });
   if (kind.idle.length < kind.mostIdle) kind.idle.push(slab);
 }

@@ -1,5 +1,5 @@
 // What is given again ahead of the app: the same as the app says, to the client, in the log and in the figures.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { allOf, blob, type HotScene, hotScene, manifest } from './hot-scene.ts';
 import type { StartedRegistry } from './start-registry.ts';
 
@@ -52,6 +52,22 @@ test('each counts as a use where the app would count one', async () => {
     }
 });
 
+test('a HEAD of a stored blob is enough for the next one and for a GET, which ask the store for nothing more', async () => {
+  await using fresh = await hotScene();
+  const { store } = fresh.hot.mirror;
+  for (const { digest } of [fresh.small, fresh.large]) {
+    const path = `${blob(digest)}?ns=docker.io`;
+    await fresh.hot.ask(path, { method: 'HEAD' });
+    const before = fresh.hot.answeredBefore;
+    const opened = vi.spyOn(store, 'open');
+    const looked = vi.spyOn(store, 'has');
+    for (const method of ['HEAD', 'GET', 'HEAD']) expect((await fresh.hot.ask(path, { method })).status).toBe(200);
+    expect([opened.mock.calls, looked.mock.calls]).toEqual([[], []]);
+    expect(fresh.hot.answeredBefore).toBe(before + 3);
+    vi.restoreAllMocks();
+  }
+});
+
 describe.each(Object.keys(doors) as (keyof typeof doors)[])('%s', (door) => {
   describe.each(['GET', 'HEAD'])('by %s', (method) => {
     test.each(askings)('%s', async (_how, headers) => {
@@ -66,7 +82,7 @@ describe.each(Object.keys(doors) as (keyof typeof doors)[])('%s', (door) => {
       expect(at.hot.answeredBefore).toBe(before + 1);
       // Both were asked the same all along.
       expect(hot).toEqual(ordinary);
-      expect(hot.line).toMatchObject({ outcome: 'hit', complete: true });
+      expect(hot.line).toMatchObject({ outcome: 'hit', complete: true, isHeadSlow: false, isSlow: true });
     });
   });
 });

@@ -100,19 +100,21 @@ function linesOf({ heard }: RawConnection): string[] {
 }
 
 test('a client that hangs up in its large blob is logged, and leaves no file open', async () => {
-  const large = await at.upstream.addGeneratedBlob('library/app', { size: 8 * 1024 * 1024, seed: 3 });
+  const large = await at.upstream.addGeneratedBlob('library/app', { size: 32 * 1024 * 1024, seed: 3 });
   const path = blob(large.digest);
   for (const _ of [1, 2]) {
     await at.hot.ask(path);
     await at.hot.mirror.fills.find(large.digest as Digest)?.ended;
   }
-  const before = [at.hot.answeredBefore, at.hot.mirror.logLines.length] as const;
+  const lines = () => at.hot.mirror.logLines.filter(({ msg, digest }) => msg === 'request' && digest === large.digest);
+  await until('their lines', () => lines().length === 2);
+  const before = at.hot.answeredBefore;
   connection.socket.pause();
   connection.get(path);
   await once(connection.socket, 'readable');
   connection.socket.destroy();
-  const line = await until('its line', () => at.hot.mirror.logLines[before[1]]);
-  expect(at.hot.answeredBefore).toBe(before[0] + 1);
+  const line = await until('its line', () => lines()[2]);
+  expect(at.hot.answeredBefore).toBe(before + 1);
   expect(line).toMatchObject({ status: 200, complete: false, outcome: 'hit' });
   expect(line.bytes).toBeLessThan(large.size);
   await until('no open files', () => openFiles(at.hot.mirror.dir).length === 0);

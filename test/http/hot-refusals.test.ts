@@ -1,16 +1,12 @@
 // What is not given again ahead of the app: whatever the app might say something else to, now or of this client.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Digest } from '../../src/oci/digest.ts';
-import { offlineUpstream } from '../../src/upstream/offline-upstream.ts';
-import { unlisted } from '../../src/upstream/upstream.ts';
-import { altered } from '../mirror/start-mirror.ts';
 import { refusals } from '../support/faults.ts';
 import { Gate } from '../support/gate.ts';
 import { openFiles } from '../support/open-files.ts';
 import { until } from '../support/until.ts';
-import { blob, type HotScene, hotScene, manifest, name, warm } from './hot-scene.ts';
+import { asked, blob, type HotScene, heat, hotScene, isHot, manifest, name, warm } from './hot-scene.ts';
 import { asCi, forCi, from, withPrivate } from './private-scene.ts';
-import type { Answer, Asking } from './start-registry.ts';
 
 const hour = 3_600_000;
 const running = { stack: new AsyncDisposableStack() };
@@ -25,23 +21,6 @@ afterEach(async () => {
 
 async function open(...options: Parameters<typeof hotScene>): Promise<HotScene> {
   return running.stack.use(await hotScene(...options));
-}
-
-/** Whether it was answered ahead of the app, and what with. */
-async function asked({ hot }: Pick<HotScene, 'hot'>, path: string, asking?: Asking): Promise<[boolean, Answer]> {
-  const before = hot.answeredBefore;
-  const answer = await hot.ask(path, asking);
-  return [hot.answeredBefore > before, answer];
-}
-
-async function isHot(at: Pick<HotScene, 'hot'>, path: string, asking?: Asking): Promise<boolean> {
-  return (await asked(at, path, asking))[0];
-}
-
-/** An image is whole once its blobs have come, and those are stored a moment after their clients have them. */
-async function heat(at: Pick<HotScene, 'hot'>, doors: readonly string[], asking?: Asking): Promise<void> {
-  for (const door of doors) await at.hot.ask(door, asking);
-  for (const door of doors) await until(`${door} is hot`, () => isHot(at, door, asking));
 }
 
 test.each([
@@ -156,7 +135,9 @@ test('what nginx may send itself is the app’s, manifests are not', async () =>
   const at = await open({ accel: { prefix: '/blobs/', isTrusted: () => true } });
   expect(await isHot(at, manifest('latest'))).toBe(true);
   expect(await isHot(at, blob(at.small.digest))).toBe(false);
-  expect(await isHot(at, blob(at.large.digest))).toBe(false);
+  for (const { digest } of [at.small, at.large])
+    for (const method of ['HEAD', 'HEAD', 'GET', 'HEAD', 'GET'])
+      expect([method, await isHot(at, blob(digest), { method })]).toEqual([method, false]);
 });
 
 describe('what only some may have', () => {
@@ -232,24 +213,4 @@ test('an address with as many requests as it may have gets 429, hot or not, and 
   await held;
   for (const _ of [1, 2, 3])
     await until('its place is free', async () => (await asked(at, manifest('latest')))[0], { timeoutMs: 2000 });
-});
-
-test('an unlisted registry that was opened anew is asked for as at first', async () => {
-  const at = await open();
-  const { upstreams } = at.hot.mirror;
-  const { upstream, ...source } = at.hot.mirror.source(name);
-  const other = altered(upstream, { label: unlisted });
-  const route = vi.spyOn(upstreams, 'route').mockReturnValue({ ...source, upstream: other });
-  for (const _ of [1, 2]) await at.hot.ask(manifest('latest'));
-  expect(await isHot(at, `${manifest('latest')}?ns=docker.io`)).toBe(false);
-  await at.hot.ask(`${manifest('latest')}?ns=docker.io`);
-  expect(await isHot(at, `${manifest('latest')}?ns=docker.io`)).toBe(true);
-  route.mockReturnValue({ ...source, upstream: offlineUpstream({ name: 'docker.io', label: unlisted }) });
-  expect(await isHot(at, `${manifest('latest')}?ns=docker.io`)).toBe(false);
-});
-
-test('only so many targets of so much length are kept', async () => {
-  const at = await open();
-  const long = `${manifest('latest')}?ns=docker.io${'&ns='.repeat(300)}`;
-  for (const _ of [1, 2]) expect([await isHot(at, long), (await at.hot.ask(long)).status]).toEqual([false, 200]);
 });

@@ -1,5 +1,6 @@
 // A registry whose answers are given again ahead of its app, and one without that, warmed alike over one upstream.
-
+import { ServerResponse } from 'node:http';
+import { vi } from 'vitest';
 import type { Digest } from '../../src/oci/digest.ts';
 import type { LogLine } from '../mirror/start-mirror.ts';
 import { filled } from '../mirror/start-mirror.ts';
@@ -55,11 +56,29 @@ export async function warm(registry: StartedRegistry, { digest, config, layers }
 export const manifest = (reference: string) => `/v2/${name}/manifests/${reference}`;
 export const blob = (digest: string) => `/v2/${name}/blobs/${digest}`;
 
+/** Whether it was answered ahead of the app, and what with. */
+export async function asked({ hot }: Pick<HotScene, 'hot'>, path: string, asking?: Asking): Promise<[boolean, Answer]> {
+  const before = hot.answeredBefore;
+  const answer = await hot.ask(path, asking);
+  return [hot.answeredBefore > before, answer];
+}
+
+export async function isHot(at: Pick<HotScene, 'hot'>, path: string, asking?: Asking): Promise<boolean> {
+  return (await asked(at, path, asking))[0];
+}
+
+/** An image is whole once its blobs have come, and those are stored a moment after their clients have them. */
+export async function heat(at: Pick<HotScene, 'hot'>, doors: readonly string[], asking?: Asking): Promise<void> {
+  for (const door of doors) await at.hot.ask(door, asking);
+  for (const door of doors) await until(`${door} is hot`, () => isHot(at, door, asking));
+}
+
 /** All that a client, the log and the figures hear of one request. */
 export async function allOf(registry: StartedRegistry, path: string, asking: Asking) {
   const { logLines } = registry.mirror;
   const before = logLines.length;
   const figuresBefore = await figuresOf(registry);
+  using _slow = slowEnds();
   const answer = await registry.ask(path, asking);
   const line = await until('its line', () => logLines[before]);
   const figures = (await figuresOf(registry)).filter((figure) => !figuresBefore.includes(figure));
@@ -71,9 +90,32 @@ function told(answer: Answer) {
   return { status: answer.status, headers: { ...meaningOf(answer), connection, keepAlive }, body: answer.body };
 }
 
-/** Without what the clock has put in. */
+const slowMs = 60_000;
+
+/** By the clock, a client is slow to take the end of each answer. */
+function slowEnds(): Disposable {
+  const { end } = ServerResponse.prototype;
+  const now = performance.now.bind(performance);
+  let lateMs = 0;
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + lateMs);
+  const ending = vi.spyOn(ServerResponse.prototype, 'end').mockImplementation(function (
+    this: ServerResponse,
+    ...parts: unknown[]
+  ) {
+    lateMs += slowMs;
+    return Reflect.apply(end, this, parts);
+  });
+  return {
+    [Symbol.dispose]: () => {
+      clock.mockRestore();
+      ending.mockRestore();
+    },
+  };
+}
+
+/** Without what the clock has put in: how slow the client was is not how long the head took. */
 function settled({ time: _, headMs, totalMs, ...line }: LogLine) {
-  return { ...line, headMs: typeof headMs, totalMs: typeof totalMs };
+  return { ...line, isHeadSlow: Number(headMs) >= slowMs, isSlow: Number(totalMs) >= slowMs };
 }
 
 async function figuresOf({ mirror: { metrics } }: StartedRegistry): Promise<string[]> {

@@ -1,8 +1,9 @@
 // Too many requests of one client address at the same time: told at once, while everybody else is served.
 import { Hono } from 'hono';
 import { afterEach, expect, test } from 'vitest';
+import { AddressPlaces } from '../../src/access/address-places.ts';
 import type { ExchangeEnv } from '../../src/http/exchange.ts';
-import { placesOf, requestsInFlight } from '../../src/http/requests-in-flight.ts';
+import { requestsInFlight } from '../../src/http/requests-in-flight.ts';
 import { type RunningServer, startServer } from '../../src/http/server.ts';
 import { takeTurns } from '../../src/http/turn.ts';
 import { Gate } from '../support/gate.ts';
@@ -30,7 +31,10 @@ async function listen(
     await next();
   });
   app.use(
-    requestsInFlight({ most, places: placesOf(most), addressOf: (exchange) => exchange.req.header('from') ?? '' }),
+    requestsInFlight({
+      places: new AddressPlaces({ most: Number.POSITIVE_INFINITY, mostEach: most }),
+      addressOf: (exchange) => exchange.req.header('from') ?? '',
+    }),
   );
   app.get('/free', (exchange) => exchange.text('done'));
   app.get('*', async (exchange) => {

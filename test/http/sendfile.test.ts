@@ -1,5 +1,6 @@
 // The C library, called: what the kernel takes, what is in memory, and a machine that has none of it.
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { connect, createServer, type Socket } from 'node:net';
@@ -10,6 +11,7 @@ import { run } from '../support/command.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { realSendfile } from './sending-scene.ts';
 
+const here = import.meta.filename;
 const far = 5 * 1024 ** 3;
 
 interface Scene extends AsyncDisposable {
@@ -98,7 +100,7 @@ describe('a machine', () => {
 
   test('that is no Linux has no such calls', async () => {
     vi.spyOn(process, 'platform', 'get').mockReturnValue('darwin');
-    expect(await openSendfile()).toEqual({ sendfile: undefined, why: expect.stringContaining('darwin') });
+    expect(await openSendfile(here)).toEqual({ sendfile: undefined, why: expect.stringContaining('darwin') });
   });
 
   test('that cannot load what calls them says so', async () => {
@@ -109,7 +111,7 @@ describe('a machine', () => {
         },
       },
     }));
-    expect(await openSendfile()).toEqual({ sendfile: undefined, why: expect.stringContaining('no such file') });
+    expect(await openSendfile(here)).toEqual({ sendfile: undefined, why: expect.stringContaining('no such file') });
   });
 
   test.each([
@@ -121,7 +123,7 @@ describe('a machine', () => {
       if (names.test(name)) throw new Error(`no ${name}`);
     };
     vi.doMock('koffi', () => ({ default: { ...koffi, load: () => ({ func }) } }));
-    expect(await openSendfile()).toEqual({ sendfile: undefined, why: expect.stringContaining(`no ${missing}`) });
+    expect(await openSendfile(here)).toEqual({ sendfile: undefined, why: expect.stringContaining(`no ${missing}`) });
   });
 
   test('whose C library knows them by their plain names only is used', async () => {
@@ -130,9 +132,29 @@ describe('a machine', () => {
     const func = (name: string) => {
       if (name.includes('64')) throw new Error(`no ${name}`);
       found.push(name);
+      return () => 0;
     };
     vi.doMock('koffi', () => ({ default: { ...koffi, load: () => ({ func }) } }));
-    expect(await openSendfile()).toEqual({ sendfile: expect.anything() });
+    expect(await openSendfile(here)).toEqual({ sendfile: expect.anything() });
     expect(found).toEqual(['sendfile', 'preadv2']);
+  });
+
+  test('that cannot tell what of the file is in memory is found out at once, and says what to do', async () => {
+    const { default: koffi } = await vi.importActual<typeof import('koffi')>('koffi');
+    const before = readdirSync('/proc/self/fd').length;
+    let code = koffi.os.errno.EAGAIN;
+    vi.doMock('koffi', () => ({ default: { ...koffi, load: () => ({ func: () => () => -1 }), errno: () => code } }));
+    expect(await openSendfile(here)).toEqual({ sendfile: expect.anything() });
+    code = koffi.os.errno.EOPNOTSUPP;
+    const why = `the file system of ${here} cannot tell what is in memory; put cache.dir on one that can (ext4, xfs, btrfs)`;
+    expect(await openSendfile(here)).toEqual({ sendfile: undefined, why });
+    expect(readdirSync('/proc/self/fd').length).toBe(before);
+  });
+
+  test('on which there is no such file says so', async () => {
+    expect(await openSendfile('/no/such/file')).toEqual({
+      sendfile: undefined,
+      why: expect.stringContaining('ENOENT'),
+    });
   });
 });

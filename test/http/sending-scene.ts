@@ -6,7 +6,7 @@ import { type FilePart, openSendfile, type Sendfile } from '../../src/http/sendf
 import type { ByteRange } from '../../src/oci/byte-range.ts';
 import type { Content } from '../../src/store/content.ts';
 
-const opened = await openSendfile();
+const opened = await openSendfile(import.meta.filename);
 
 /** This machine's own. */
 export function realSendfile(): Sendfile {

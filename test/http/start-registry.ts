@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import type { Exposure } from '../../src/access/access.ts';
 import type { Accel } from '../../src/http/accel.ts';
 import { registryListener } from '../../src/http/registry-api.ts';
+import { openSendfile } from '../../src/http/sendfile.ts';
 import { type RunningServer, startServer } from '../../src/http/server.ts';
 import { type AccessSettings, openAccess } from '../../src/open-access.ts';
 import { type StartedMirror, type StartMirrorOptions, startMirror } from '../mirror/start-mirror.ts';
@@ -37,11 +38,15 @@ export interface StartRegistryOptions extends StartMirrorOptions {
   /** By the name of the upstream; nothing that others may not see, if not given. */
   readonly exposures?: Readonly<Record<string, Exposure>>;
   readonly mostInFlight?: number;
+  readonly mostHot?: number;
   readonly accel?: Accel;
   readonly idleMs?: number;
   /** Without the answers that are given again ahead of the app. */
   readonly isOrdinary?: boolean;
 }
+
+/** As src/app.ts opens it, but that nobody comes before it. */
+const { sendfile } = await openSendfile(import.meta.filename);
 
 export async function startRegistry(options: StartRegistryOptions): Promise<StartedRegistry> {
   await using opened = new AsyncDisposableStack();
@@ -57,7 +62,9 @@ export async function startRegistry(options: StartRegistryOptions): Promise<Star
     proxies,
     exposureOf,
     mostInFlight,
+    mostHot: options.mostHot,
     accel: options.accel,
+    sendfile: () => sendfile,
   });
   let answeredBefore = 0;
   const counted: typeof before = (incoming, outgoing) => {

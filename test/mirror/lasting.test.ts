@@ -1,12 +1,16 @@
 // Answers that may be given again: for as long as asking would bring the same, and counted as used each time.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { Lasting } from '../../src/mirror/lasting.ts';
 import { Siblings } from '../../src/mirror/siblings.ts';
 import type { Digest } from '../../src/oci/digest.ts';
 import type { Reference } from '../../src/oci/reference.ts';
+import type { Content } from '../../src/store/content.ts';
 import { mediaTypes } from '../support/fake-image.ts';
 import type { AddedImage } from '../support/fake-upstream.ts';
+import { openFiles } from '../support/open-files.ts';
+import { retainedBytes } from '../support/retained-bytes.ts';
 import { name, type Scene, scene } from './image-scene.ts';
-import { digestFor, patient } from './start-mirror.ts';
+import { digestFor, filled, patient, readAll } from './start-mirror.ts';
 
 const hour = 3_600_000;
 let at: Scene;
@@ -130,9 +134,11 @@ describe('no longer holds', () => {
     const { manifests, mirror, source } = at.mirror;
     const answer = await mirror.getManifest(source(name), { digest: digestFor(image) }, patient);
     const { manifest } = answer ?? expect.fail();
-    expect([manifests.isStored(repository, manifest), manifests.isGiven(repository, manifest)]).toEqual([true, true]);
-    backThroughAnother(digestFor(image), manifest.descriptor.size, manifest.descriptor.mediaType);
-    expect([manifests.isStored(repository, manifest), manifests.isGiven(repository, manifest)]).toEqual([true, false]);
+    const { descriptor } = manifest;
+    const given = () => [manifests.isStored(repository, descriptor), manifests.isGiven(repository, descriptor)];
+    expect(given()).toEqual([true, true]);
+    backThroughAnother(digestFor(image), descriptor.size, descriptor.mediaType);
+    expect(given()).toEqual([true, false]);
   });
 
   test('the digest for a repository whose registry has not shown it', async () => {
@@ -148,11 +154,63 @@ describe('no longer holds', () => {
 
 test('bytes that are in memory are given, and a file that is open', async () => {
   const lasting = await all();
-  expect(Buffer.from(lasting.layer.bytes() ?? []).toString()).toBe('one layer');
-  expect(lasting.tag.bytes()?.length).toBe(image.manifest.content.size);
-  expect(lasting.layer.size).toBe(9);
+  expect(Buffer.from(lasting.layer.body() as Uint8Array).toString()).toBe('one layer');
+  expect(lasting.tag.body()).toHaveLength(image.manifest.content.size);
   await at.mirror.store.remove(digestFor(image));
-  expect(lasting.tag.bytes()).toBeUndefined();
+  expect(lasting.tag.body()).toBeUndefined();
+  const large = digestFor(at.upstream.addBlob(name, Buffer.alloc(100_000, 'a')));
+  for (const _ of ['from the upstream', 'from here']) {
+    const answer = await at.mirror.mirror.openBlob(at.mirror.source(name), large, patient);
+    await (answer && readAll(answer.content));
+    await filled(at.mirror, large);
+  }
+  const { lasting: open } = (await at.mirror.mirror.statBlob(at.mirror.source(name), large, patient)) ?? {};
+  expect(await readAll(open?.body() as Content)).toEqual(Buffer.alloc(100_000, 'a'));
+});
+
+async function closed(body: ReturnType<Lasting['body']>): Promise<void> {
+  if (!body || body instanceof Uint8Array) return expect.fail('not open');
+  await body.close();
+}
+
+test('the size of a stored blob is asked of nobody again, and leaves its file open for who comes next', async () => {
+  const large = digestFor(at.upstream.addBlob(name, Buffer.alloc(100_000, 'a')));
+  const stat = () => at.mirror.mirror.statBlob(at.mirror.source(name), large, patient);
+  expect(await stat()).toEqual({ size: 100_000, outcome: 'miss' });
+  const answer = await at.mirror.mirror.openBlob(at.mirror.source(name), large, patient);
+  await (answer && readAll(answer.content));
+  await filled(at.mirror, large);
+  expect(at.mirror.store.openNow(large, 100_000)).toBeUndefined();
+  const { lasting } = (await stat()) ?? {};
+  expect(lasting?.holds()).toBe(true);
+  await closed(lasting?.body());
+  at.mirror.records.deleteBlob(large);
+  expect(lasting?.holds()).toBe(false);
+  await at.mirror.store.remove(large);
+  expect([lasting?.body(), openFiles(at.mirror.dir)]).toEqual([undefined, []]);
+});
+
+test('holds no bytes: of many answers as little is left as of one', async () => {
+  const { store } = at.mirror;
+  const annotations = { padding: 'x'.repeat(900_000) };
+  const { content } = at.upstream.addManifest(
+    name,
+    'padded',
+    { schemaVersion: 2, manifests: [], annotations },
+    mediaTypes.ociIndex,
+  );
+  const digest = digestFor(content);
+  const bytes = Buffer.concat([...content.read(0, content.size)]);
+  await at.mirror.mirror.getManifest(at.mirror.source(name), { digest }, patient);
+  const before = retainedBytes();
+  const kept: Lasting[] = [];
+  for (let round = 0; round < 40; round++) {
+    await store.put(digest, new Uint8Array(bytes));
+    kept.push(await manifest({ digest }));
+  }
+  for (const lasting of kept) lasting.used();
+  expect(retainedBytes() - before).toBeLessThan(3 * content.size);
+  expect(kept[0]?.body()).toHaveLength(content.size);
 });
 
 test('each use makes it the last that goes, and a manifest is one whose layers will be wanted', async () => {

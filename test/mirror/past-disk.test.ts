@@ -197,13 +197,37 @@ describe('a reader of a spool that its disk ends', () => {
 
   test('far ahead has what lies between proven too', async () => {
     await using at = await scene();
-    const spool = new EndedSpool(at.bytes, [
-      [0, 50_000],
-      [150_000, 170_000],
-    ]);
+    const spool = new EndedSpool(at.bytes, [[0, 50_000]]);
     const content = opened(at, spool, { start: 150_000, end: undefined });
     expect((await readRange(content, 150_000, size)).equals(at.bytes.subarray(150_000))).toBe(true);
     expect(at.ranges()).toEqual([`bytes=50000-${size - 1}`]);
+  });
+
+  test.each([
+    ['its head', [[0, 50_000]]],
+    ['nothing', []],
+  ] as const)(
+    'far ahead that has bytes which nobody can prove, for %s is there before them, gets no more',
+    async (_what, head) => {
+      await using at = await scene();
+      const onDisk = Buffer.from(at.bytes);
+      onDisk[160_000] = (onDisk[160_000] ?? 0) ^ 1;
+      const content = opened(at, new EndedSpool(onDisk, [...head, [150_000, 170_000]]), {
+        start: 150_000,
+        end: undefined,
+      });
+      const { received, failure } = await readUntilCut(content, 150_000);
+      expect(received).toBe(170_000);
+      expect(failure).toMatchObject({ message: expect.stringContaining(`${at.digest} cannot be proven`) });
+      expect(at.upstream.count()).toBe(0);
+    },
+  );
+
+  test('far ahead of a range that ends early goes on, for its client sees that there is more', async () => {
+    await using at = await scene();
+    const spool = new EndedSpool(at.bytes, [[150_000, 170_000]]);
+    const content = opened(at, spool, { start: 150_000, end: 200_000 });
+    expect((await readRange(content, 150_000, 200_000)).equals(at.bytes.subarray(150_000, 200_000))).toBe(true);
   });
 
   test('of a range asks for no more than the rest of it', async () => {

@@ -165,8 +165,8 @@ export async function readAll(content: Content, start = 0): Promise<Buffer> {
 }
 
 /** What arrives until the body ends, and whether it ended in order. */
-export async function readUntilCut(content: Content): Promise<{ received: number; failure: unknown }> {
-  let received = 0;
+export async function readUntilCut(content: Content, from = 0): Promise<{ received: number; failure: unknown }> {
+  let received = from;
   try {
     while (received < content.size) received = await content.waitFor(received, patient);
     return { received, failure: undefined };

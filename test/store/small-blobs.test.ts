@@ -5,9 +5,13 @@ import { dirname } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { digestOf } from '../../src/oci/digest.ts';
 import type { Content } from '../../src/store/content.ts';
+import { OpenFiles } from '../../src/store/open-files.ts';
 import { never, readFrom, ScratchStore } from './scratch-store.ts';
 
-afterEach(() => vi.useRealTimers());
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
 
 const bytes = Buffer.from('the bytes of a manifest');
 const { length: size } = bytes;
@@ -125,6 +129,26 @@ describe('a small blob that is removed', () => {
     await Promise.all([scratch.store.remove(digest), put]);
     expect(await scratch.isStored(digest)).toBe(false);
     expect(scratch.store.remembered(digest)).toBeUndefined();
+  });
+
+  test('while what it replaces is closed is not remembered', async () => {
+    await using scratch = await ScratchStore.open();
+    const { store } = scratch;
+    const large = Buffer.alloc(100_000, 'a');
+    const name = digestOf(large);
+    await store.put(name, large);
+    await (await store.open(name, large.length))?.close();
+    const { forget } = OpenFiles.prototype;
+    let removed: Promise<void> | undefined;
+    vi.spyOn(OpenFiles.prototype, 'forget').mockImplementationOnce(async function (this: OpenFiles, of) {
+      const closed = forget.call(this, of);
+      await Promise.resolve();
+      removed = store.remove(of);
+      await closed;
+    });
+    await store.put(name, large);
+    await removed;
+    expect([await store.has(name, large.length), store.remembered(name)]).toEqual([false, undefined]);
   });
 
   test('is read to its end by who has it open', async () => {

@@ -119,3 +119,32 @@ test('the same byte is refused even when it came while the first was still being
   expect(gates).toHaveLength(1);
   await spool.close();
 });
+
+test('a disk that takes less than it is given gets the rest, each byte at its own place', async () => {
+  await using scratch = await ScratchStore.open();
+  const { spool, file } = await heldSpool(scratch, 'a');
+  const lengths: unknown[] = [];
+  vi.mocked(file.write).mockRestore();
+  const real = file.write.bind(file);
+  vi.spyOn(file, 'write').mockImplementation(((chunk: Buffer, offset: number, length: number, position: number) => {
+    lengths.push(length);
+    return real(chunk, offset, Math.min(length, 3), position);
+  }) as never);
+  await spool.write(text.subarray(0, 2), 0);
+  await spool.write(text.subarray(2), 2);
+  expect(lengths).toEqual([2, 8, 5, 2]);
+  await spool.verify();
+  const reader = spool.read();
+  const read = Buffer.alloc(text.length);
+  await reader?.read(read, 0);
+  expect(read.equals(text)).toBe(true);
+  await Promise.all([reader?.close(), spool.close()]);
+});
+
+test('a disk that takes nothing at all fails the write', async () => {
+  await using scratch = await ScratchStore.open();
+  const { spool, file } = await heldSpool(scratch, 'a');
+  vi.spyOn(file, 'write').mockResolvedValue({ bytesWritten: 0, buffer: text } as never);
+  await expect(spool.write(text, 0)).rejects.toThrow('the disk took nothing at byte 0 of');
+  await spool.close();
+});

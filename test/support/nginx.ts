@@ -40,6 +40,8 @@ export class Nginx implements AsyncDisposable {
       ['/var/log/nginx/access.log combined buffer=64k flush=5s', at('access.log')],
       ['127.0.0.1:5000', `127.0.0.1:${mirrorPort}`],
       ['listen 443 ssl', `listen 127.0.0.1:${nginx.port} ssl`],
+      // Not every machine has IPv6.
+      ['listen [::]:443 ssl;', ''],
       ['/etc/nginx/tls/mirror.pem', certFile],
       ['/etc/nginx/tls/mirror.key', keyFile],
       ['/var/lib/stillwater/cache/v1/blobs/', `${blobs}/`],

@@ -2,7 +2,14 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { describe, expect, test, vi } from 'vitest';
 import { Arrival } from '../../src/upstream/arrival.ts';
+import { giveBack } from '../../src/upstream/slabs.ts';
+import { retainedBytes } from '../support/retained-bytes.ts';
 import { never } from './upstream-scene.ts';
+
+vi.mock(import('../../src/upstream/slabs.ts'), async (original) => {
+  const real = await original();
+  return { ...real, giveBack: vi.fn(real.giveBack) };
+});
 
 const KiB = 1024;
 
@@ -71,6 +78,64 @@ describe('what a busy reader leaves', () => {
     expect(controller.isPaused).toBe(false);
   });
 
+  test('is two pieces at most, for each may keep memory from being used again', async () => {
+    const { arrival, controller, data } = scene();
+    data(Buffer.alloc(40 * KiB));
+    expect(controller.isPaused).toBe(false);
+    data(Buffer.alloc(1));
+    expect(controller.isPaused).toBe(true);
+    expect(await lengthOf(arrival)).toBe(40 * KiB);
+    expect(controller.isPaused).toBe(false);
+  });
+
+  test('is no more than a thousand tiny pieces at a time, for joining them holds up the others', async () => {
+    const { arrival, controller, data } = scene();
+    for (let turn = 0; turn < 2; turn++) {
+      for (let count = 0; count < 1023; count++) data(Buffer.from('a'));
+      expect(controller.isPaused).toBe(false);
+      data(Buffer.from('a'));
+      expect(controller.isPaused).toBe(true);
+      expect(await lengthOf(arrival)).toBe(1024);
+      expect(controller.isPaused).toBe(false);
+    }
+  });
+
+  test('keeps none of the memory that tiny pieces came in', async () => {
+    const { arrival, data } = scene();
+    const before = retainedBytes();
+    for (let count = 0; count < 200; count++)
+      data(
+        Buffer.allocUnsafeSlow(128 * KiB)
+          .fill(count)
+          .subarray(7, 8),
+      );
+    expect(retainedBytes() - before).toBeLessThanOrEqual(2 * 128 * KiB);
+    const { value } = await arrival.next();
+    expect(value).toEqual(Buffer.from(Array.from({ length: 200 }, (_, count) => count)));
+  });
+
+  test.each<[string, (at: ReturnType<typeof scene>, ending: AbortController) => void]>([
+    ['we end it', (_at, ending) => ending.abort()],
+    ['its reader leaves', ({ arrival }) => void arrival.return()],
+    [
+      'its reader leaves after the end',
+      ({ arrival }) => {
+        arrival.onResponseEnd();
+        void arrival.return();
+      },
+    ],
+    ['nobody wants it', ({ arrival }) => arrival.discard(1000 * KiB, 1000)],
+  ])('gives its memory back when %s, each byte once', (_when, leave) => {
+    const ending = new AbortController();
+    const at = scene({ signal: ending.signal });
+    const pieces = [Buffer.alloc(40 * KiB), Buffer.alloc(50 * KiB)];
+    for (const piece of pieces) at.data(piece);
+    vi.mocked(giveBack).mockClear();
+    leave(at, ending);
+    expect(vi.mocked(giveBack).mock.calls).toEqual(pieces.map((piece) => [piece]));
+    at.arrival.onResponseEnd();
+  });
+
   test('arrives before the end, and before what broke it', async () => {
     for (const isBroken of [false, true]) {
       const { arrival, controller, data } = scene();
@@ -126,7 +191,9 @@ describe('a body that nobody reads', () => {
     const { arrival, controller, data } = scene();
     data(Buffer.alloc(10));
     arrival.discard(20, 1000);
-    data(Buffer.alloc(10));
+    const passing = Buffer.from('it goes by');
+    data(passing);
+    expect(giveBack).toHaveBeenLastCalledWith(passing);
     expect(controller.abort).not.toHaveBeenCalled();
     arrival.onResponseEnd();
   });

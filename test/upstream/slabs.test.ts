@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { Client } from 'undici';
 import { describe, expect, test, vi } from 'vitest';
-import { giveBack, slabConnector } from '../../src/upstream/slabs.ts';
+import { giveBack, joined, slabConnector } from '../../src/upstream/slabs.ts';
 
 const KiB = 1024;
 
@@ -110,11 +110,78 @@ test('many connections fill smaller ones, and those that come when they have clo
     await using late = await scene(1);
     await late.send(filledWith('a', 1));
     expect(late.pieces[0]?.buffer.byteLength).toBe(32 * KiB);
+    // And what does not fit a smaller one stays two.
+    expect(joined(filledWith('a', 20 * KiB), filledWith('b', 12 * KiB + 1))).toBeUndefined();
+    expect(joined(filledWith('a', 20 * KiB), filledWith('b', 12 * KiB))?.length).toBe(32 * KiB);
   }
   await crowd.disposeAsync();
   await using after = await scene(1);
   await after.send(filledWith('a', 1));
   expect(after.pieces[0]?.buffer.byteLength).toBe(128 * KiB);
+});
+
+describe('pieces that are joined', () => {
+  test('stay where they are when they adjoin, however long', () => {
+    const memory = Buffer.alloc(200 * KiB, 'abcdefg');
+    const one = joined(memory.subarray(10, 90 * KiB), memory.subarray(90 * KiB));
+    expect([one?.buffer, one?.byteOffset, one?.length]).toEqual([memory.buffer, 10, 200 * KiB - 10]);
+  });
+
+  test('are copied when they lie apart, and more is copied behind them', () => {
+    const two = joined(Buffer.from('one '), Buffer.from('two ')) as Uint8Array;
+    const three = joined(two, Buffer.from('three')) as Uint8Array;
+    expect(Buffer.from(three).toString()).toBe('one two three');
+    expect(three.buffer).toBe(two.buffer);
+    giveBack(three);
+  });
+
+  test('are small, and together no more than a slab', () => {
+    const [most, tooMuch] = [filledWith('a', 32 * KiB), filledWith('b', 32 * KiB + 1)];
+    expect(joined(most, tooMuch)).toBeUndefined();
+    expect(joined(tooMuch, most)).toBeUndefined();
+    let all = joined(most, most) as Uint8Array;
+    for (const piece of [most, most]) all = joined(all, piece) as Uint8Array;
+    expect(all.length).toBe(128 * KiB);
+    expect(joined(all, filledWith('c', 1))).toBeUndefined();
+    expect(all.every((byte) => byte === 97)).toBe(true);
+    giveBack(all);
+  });
+
+  test('never overwrite what a connection is filling, not even in memory that was joined before', async () => {
+    const earlier = joined(Buffer.from('a'), Buffer.from('b')) as Uint8Array;
+    giveBack(earlier);
+    await using at = await scene(9000);
+    for (const letter of ['a', 'b', 'c']) await at.send(filledWith(letter, 1000));
+    const [first, second, third] = at.pieces as [Uint8Array, Uint8Array, Uint8Array];
+    expect(first.buffer).toBe(earlier.buffer);
+    const one = joined(first, third) as Uint8Array;
+    expect(one.buffer).not.toBe(first.buffer);
+    expect([one[999], one[1000], second[0]]).toEqual([97, 99, 98]);
+    const { buffer } = joined(second, Buffer.from('d')) as Uint8Array;
+    expect([first.buffer, one.buffer]).not.toContain(buffer);
+  });
+
+  test('are in memory that is used again when they came back, and not before', () => {
+    const one = () => joined(Buffer.from('a'), Buffer.from('b')) as Uint8Array;
+    const [held, other] = [one(), one()];
+    expect(held.buffer).not.toBe(other.buffer);
+    giveBack(other);
+    expect(one().buffer).toBe(other.buffer);
+  });
+
+  test('give back what they were copied from', async () => {
+    await using at = await scene(64 * 1024 * KiB);
+    let gathered: Uint8Array = Buffer.alloc(0);
+    at.onPiece((piece) => {
+      const small = piece.subarray(0, 1000);
+      giveBack(piece.subarray(1000));
+      const more = joined(gathered, small);
+      if (!more) giveBack(gathered);
+      gathered = more ?? small;
+    });
+    for (let turn = 0; turn < 64; turn++) await at.send(filledWith('a', 256 * KiB));
+    expect(memoriesOf(at.pieces).size).toBeLessThan(8);
+  });
 });
 
 test('bytes that are in no slab may be given back', () => {
