@@ -63,7 +63,7 @@ export class RawClient implements Disposable {
   async begin({ method = 'GET', content, start = 0 }: Expected = {}): Promise<RawBody> {
     let end = this.#held.indexOf('\r\n\r\n');
     while (end === -1) {
-      const piece = await this.piece();
+      const piece = await this.#arriving();
       if (piece === undefined) throw new Error(`it ended before an answer: ${JSON.stringify(this.#held.toString())}`);
       this.#held = Buffer.concat([this.#held, piece]);
       end = this.#held.indexOf('\r\n\r\n');
@@ -104,7 +104,11 @@ export class RawClient implements Disposable {
   async piece(): Promise<Buffer | undefined> {
     const held = this.#held;
     this.#held = Buffer.alloc(0);
-    if (held.length > 0) return held;
+    return held.length > 0 ? held : await this.#arriving();
+  }
+
+  /** Behind what is held. */
+  async #arriving(): Promise<Buffer | undefined> {
     return await this.#pieces.next().then(
       ({ done, value }) => (done ? undefined : value),
       () => undefined,
