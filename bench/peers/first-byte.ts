@@ -22,18 +22,21 @@ export async function firstByte(scene: Scene): Promise<Section> {
   await coldLayer(mirror, small);
   const manifest = { path: `/v2/${small.repository}/manifests/latest`, bytes: small.manifest.size };
   const { port, pids } = mirror;
-  const measure = async (): Promise<Sample> => {
-    const load = { port, pids, requests: [manifest], connections: 4, answersPerSecond, seconds, warmSeconds: 0.2 };
+  const ours = { port, pids, requests: [manifest] };
+  // Who has nothing to do with the fills tells what they take from everybody on the machine.
+  const theirs = { port: scene.nginx.port, pids: scene.nginx.pids, requests: [scene.content.request('by digest')] };
+  const measure = async (asked: typeof theirs | typeof ours): Promise<Sample> => {
+    const load = { ...asked, connections: 4, answersPerSecond, seconds, warmSeconds: 0.2 };
     const result = await scene.client.run(load);
     return sampleOf(result, quantile(result.firstByteMs, 0.99));
   };
-  const busy = async (): Promise<Sample> => {
+  const busy = async (asked: typeof theirs | typeof ours): Promise<Sample> => {
     const images = [];
     for (let count = 0; count < fills; count++) images.push(await origin.addImage('layer', [fillBytes]));
     const requests = [];
     for (const image of images) requests.push(await coldLayer(mirror, image));
     const filling = filler.run({ port, pids, requests, connections: fills, answers: fills });
-    const sample = await measure();
+    const sample = await measure(asked);
     await filling;
     for (const request of requests) await settled(mirror, request);
     for (const image of images) await origin.forget(image);
@@ -41,13 +44,22 @@ export async function firstByte(scene: Scene): Promise<Section> {
   };
   const idle = { ...mirror, name: 'stillwater, idle' };
   const filling = { ...mirror, name: 'stillwater, filling' };
+  const nginxIdle = { ...scene.nginx, name: 'nginx, idle' };
+  const nginxBeside = { ...scene.nginx, name: 'nginx, beside the same fills' };
+  const servers = [idle, filling, nginxIdle, nginxBeside];
   const name = `p99 first byte of a cached manifest, ${answersPerSecond}/s; ${fills} fills through ${megabytesPerSecond} MB/s`;
-  const servers = [idle, filling];
-  const one = await takeTurns(scene, { name, unit: 'ms', servers }, (server) => (server === idle ? measure() : busy()));
+  const one = await takeTurns(scene, { name, unit: 'ms', servers }, (server) => {
+    const asked = server === idle || server === filling ? ours : theirs;
+    return server === filling || server === nginxBeside ? busy(asked) : measure(asked);
+  });
   const ratio = medianOf(one, filling.name) / medianOf(one, idle.name);
+  const ofNginx = medianOf(one, nginxBeside.name) / medianOf(one, nginxIdle.name);
   return {
     row: 'first-byte',
     cases: [one],
-    promises: [promise('p99 while filling / idle', ratio, { atMost: mostOfIdle })],
+    promises: [
+      promise('p99 while filling / idle', ratio, { atMost: mostOfIdle }),
+      { name: 'p99 of nginx beside the same fills / idle', value: ofNginx },
+    ],
   };
 }
