@@ -133,10 +133,7 @@ export class Blobs {
         const { stored, isManifest, isToProve } = lookUp(this.#options, source, digest);
         return stored?.size === size && !isManifest && !isToProve;
       },
-      used: () => {
-        const record = records.blob(digest);
-        if (record) records.touch(record.id);
-      },
+      used: () => records.touchBlob(digest),
       body: () => store.remembered(digest) ?? store.openNow(digest, size),
     };
   }

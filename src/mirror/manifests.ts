@@ -135,12 +135,6 @@ export class Manifests {
     return this.#options.store.remembered(digest);
   }
 
-  /** It was given to somebody. */
-  touch(digest: Digest): void {
-    const record = this.#options.records.blob(digest);
-    if (record) this.#options.records.touch(record.id);
-  }
-
   async #here(repository: Repository, digest: Digest): Promise<Here | undefined> {
     const { store, records, log } = this.#options;
     const found = manifestAt(this.#options, repository, digest);

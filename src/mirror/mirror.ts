@@ -48,7 +48,7 @@ export class Mirror {
 
   /** What `getManifest` goes by where it asks nobody, looked at again: nothing of it is trusted to have stayed. */
   #lasting(source: Source, reference: Reference, descriptor: Descriptor): Lasting {
-    const { tags, manifests, siblings, completeness } = this.#options;
+    const { records, tags, manifests, siblings, completeness } = this.#options;
     const { repository } = source;
     const { digest } = descriptor;
     const isGiven =
@@ -59,7 +59,7 @@ export class Mirror {
       holds: () => isGiven() && completeness.isKnownWhole(repository, digest),
       body: () => manifests.remembered(digest),
       used: () => {
-        manifests.touch(digest);
+        records.touchBlob(digest);
         const bytes = siblings && manifests.remembered(digest);
         if (bytes) siblings.remember(repository, { descriptor, bytes });
       },

@@ -147,6 +147,12 @@ export class Records extends VerdictRecords {
     this.#usage.touch(id);
   }
 
+  /** As `touch`, if it rests here. */
+  touchBlob(digest: Digest): void {
+    const record = this.blob(digest);
+    if (record) this.touch(record.id);
+  }
+
   /** Least recently used first, after `after`, at most `limit`. */
   oldest(limit: number, after?: Use): UsedBlob[] {
     return this.index.act(() => {

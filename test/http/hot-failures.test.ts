@@ -12,6 +12,10 @@ import { blob, type HotScene, hotScene, manifest } from './hot-scene.ts';
 import { ask } from './start-registry.ts';
 
 let at: HotScene;
+const things = [
+  ['a manifest', () => manifest('latest')],
+  ['a large blob', () => blob(at.large.digest)],
+] as const;
 
 afterEach(async () => {
   vi.restoreAllMocks();
@@ -28,10 +32,7 @@ async function expectNothingHeld(): Promise<void> {
   await until('no open files', () => openFiles(at.hot.mirror.dir).length === 0, { timeoutMs: 3000 });
 }
 
-test.each([
-  ['a manifest', () => manifest('latest')],
-  ['a large blob', () => blob(at.large.digest)],
-])('the index fails while %s is counted as used: the app says so', async (_what, path) => {
+test.each(things)('the index fails while %s is counted as used: the app says so', async (_what, path) => {
   at = await hotScene({ mostInFlight: 1 });
   vi.spyOn(at.hot.mirror.records, 'touch').mockImplementation(() => {
     throw new Error('disk I/O error');
@@ -40,10 +41,7 @@ test.each([
   await expectNothingHeld();
 });
 
-test.each([
-  ['a manifest', () => manifest('latest')],
-  ['a large blob', () => blob(at.large.digest)],
-])('the head of %s cannot be written: the app writes its own', async (_what, path) => {
+test.each(things)('the head of %s cannot be written: the app writes its own', async (_what, path) => {
   at = await hotScene({ mostInFlight: 1 });
   const before = at.hot.answeredBefore;
   vi.spyOn(ServerResponse.prototype, 'writeHead').mockImplementationOnce(() => {
@@ -54,10 +52,7 @@ test.each([
   await expectNothingHeld();
 });
 
-test.each([
-  ['a manifest', () => manifest('latest')],
-  ['a large blob', () => blob(at.large.digest)],
-])('a connection that is cut before %s can begin holds nothing', async (_what, path) => {
+test.each(things)('a connection that is cut before %s can begin holds nothing', async (_what, path) => {
   at = await hotScene({ mostInFlight: 1 });
   const { answer } = HotAnswers.prototype;
   vi.spyOn(HotAnswers.prototype, 'answer').mockImplementationOnce(function (this: HotAnswers, incoming, outgoing) {

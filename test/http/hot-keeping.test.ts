@@ -1,28 +1,17 @@
 // Which answers are kept to be given again ahead of the app: those that can be, and nothing of their bytes.
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { Digest } from '../../src/oci/digest.ts';
 import { unlisted } from '../../src/upstream/upstream.ts';
 import { altered } from '../mirror/start-mirror.ts';
 import { mediaTypes } from '../support/fake-image.ts';
 import { Gate } from '../support/gate.ts';
 import { retainedBytes } from '../support/retained-bytes.ts';
-import { asked, blob, type HotScene, heat, hotScene, isHot, manifest, name } from './hot-scene.ts';
+import { asked, blob, type HotScene, heat, isHot, manifest, name, openedByTest } from './hot-scene.ts';
 import type { Asking } from './start-registry.ts';
 
 const hour = 3_600_000;
-const running = { stack: new AsyncDisposableStack() };
-
-beforeEach(() => {
-  running.stack = new AsyncDisposableStack();
-});
-afterEach(async () => {
-  vi.restoreAllMocks();
-  await running.stack.disposeAsync();
-});
-
-async function open(...options: Parameters<typeof hotScene>): Promise<HotScene> {
-  return running.stack.use(await hotScene(...options));
-}
+const running = openedByTest();
+const { open } = running;
 
 /** To be opened anew whenever it is asked for; what answers by it would keep it for no use. */
 function asUnlisted({ hot }: HotScene): void {

@@ -1,27 +1,16 @@
 // What is not given again ahead of the app: whatever the app might say something else to, now or of this client.
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Digest } from '../../src/oci/digest.ts';
 import { refusals } from '../support/faults.ts';
 import { Gate } from '../support/gate.ts';
 import { openFiles } from '../support/open-files.ts';
 import { until } from '../support/until.ts';
-import { asked, blob, type HotScene, heat, hotScene, isHot, manifest, name, warm } from './hot-scene.ts';
+import { asked, blob, heat, isHot, manifest, name, openedByTest, warm } from './hot-scene.ts';
 import { asCi, forCi, from, withPrivate } from './private-scene.ts';
 
 const hour = 3_600_000;
-const running = { stack: new AsyncDisposableStack() };
-
-beforeEach(() => {
-  running.stack = new AsyncDisposableStack();
-});
-afterEach(async () => {
-  vi.restoreAllMocks();
-  await running.stack.disposeAsync();
-});
-
-async function open(...options: Parameters<typeof hotScene>): Promise<HotScene> {
-  return running.stack.use(await hotScene(...options));
-}
+const running = openedByTest();
+const { open } = running;
 
 test.each([
   ['that shows credentials', manifest('latest'), { headers: { authorization: 'Basic Zm9vOmJhcg==' } }],

@@ -1,6 +1,6 @@
 // A registry whose answers are given again ahead of its app, and one without that, warmed alike over one upstream.
 import { ServerResponse } from 'node:http';
-import { vi } from 'vitest';
+import { afterEach, beforeEach, vi } from 'vitest';
 import type { Digest } from '../../src/oci/digest.ts';
 import type { LogLine } from '../mirror/start-mirror.ts';
 import { filled } from '../mirror/start-mirror.ts';
@@ -42,6 +42,30 @@ export async function hotScene(options: Partial<StartRegistryOptions> = {}): Pro
   const [hot, ordinary] = [await start(false), await start(true)];
   const all = opened.move();
   return { upstream, image, small, large, hot, ordinary, [Symbol.asyncDispose]: () => all.disposeAsync() };
+}
+
+export interface Opened {
+  /** Closed after the running test, as all that is spied on then is let go. */
+  readonly stack: AsyncDisposableStack;
+  open(...options: Parameters<typeof hotScene>): Promise<HotScene>;
+}
+
+/** For all tests of a file. */
+export function openedByTest(): Opened {
+  let stack = new AsyncDisposableStack();
+  beforeEach(() => {
+    stack = new AsyncDisposableStack();
+  });
+  afterEach(async () => {
+    vi.restoreAllMocks();
+    await stack.disposeAsync();
+  });
+  return {
+    get stack() {
+      return stack;
+    },
+    open: async (...options) => stack.use(await hotScene(...options)),
+  };
 }
 
 /** Until all of the image rests there and was asked for once more. */
