@@ -3,28 +3,27 @@ import { access, constants } from 'node:fs/promises';
 import { Lockout } from './access/lockout.ts';
 import { adminApp } from './admin/admin-app.ts';
 import type { ReadinessCheck } from './admin/probes.ts';
-import { ConfigError } from './config/config-error.ts';
-import { exposureOf } from './config/exposure.ts';
-import { readAuthorities, readKeyPair } from './config/pem.ts';
-import type { Config, UpstreamConfig } from './config/schema.ts';
+import type { LoadedConfig } from './config/load.ts';
+import { readKeyPair } from './config/pem.ts';
+import type { Config } from './config/schema.ts';
 import { watchFiles } from './config/watch.ts';
-import { registryListener } from './http/registry-api.ts';
 import { openSendfile, type Sendfile } from './http/sendfile.ts';
 import { type RunningServer, startServer } from './http/server.ts';
 import { startHousekeeping } from './jobs/housekeeping.ts';
 import type { TagPolicyOptions, TagTimes } from './mirror/tag-policy.ts';
 import { createLog, errorText, type Log } from './observe/log.ts';
-import { createMetrics, type Metrics } from './observe/metrics.ts';
+import { createMetrics } from './observe/metrics.ts';
 import { formatRepository } from './oci/repository.ts';
-import { openAccess } from './open-access.ts';
+import { lastingAccess } from './open-access.ts';
 import { type Cache, openCache } from './open-cache.ts';
-import { offlineUpstream } from './upstream/offline-upstream.ts';
-import { openUpstream } from './upstream/open-upstream.ts';
-import { Upstreams } from './upstream/upstreams.ts';
+import { openServing, perAddress, type Serving } from './open-serving.ts';
+import { Reloads } from './reload.ts';
 
 export interface App {
   readonly registryUrl: string;
   readonly adminUrl: string | undefined;
+  /** Reads the configuration again. The log says how that went; what cannot be used changes nothing. */
+  reload(): Promise<void>;
   /** Lets running answers finish for at most 30 s. Idempotent. */
   stop(): Promise<void>;
 }
@@ -32,28 +31,27 @@ export interface App {
 export interface AppOptions {
   /** What the configuration asks for and this version does not do. */
   readonly warnings: readonly string[];
+  /** The same again, for a reload. */
+  readonly load: () => LoadedConfig;
+  /** Reloaded when it changes. */
+  readonly file?: string | undefined;
 }
 
 const drainMs = 30_000;
-/** No client waits longer than this for the head of its answer, whatever an upstream's own time-outs are. */
-const longestAnswerMs = 25_000;
-/** The rest is for telling the client. */
-const ofHeadersTimeout = 0.98;
 
 /** Throws one error that names what cannot be opened; nothing stays open then. */
-export async function startApp(config: Config, { warnings }: AppOptions): Promise<App> {
+export async function startApp(given: Config, { warnings, load, file }: AppOptions): Promise<App> {
+  let config = given;
   const log = await createLog(config.log);
   for (const warning of warnings) log.warn(warning);
   const metrics = createMetrics();
   await using opened = new AsyncDisposableStack();
 
-  const upstreams = await openUpstreams(config, metrics, log);
-  opened.defer(() => upstreams.close());
   const cache = await openCache({
     ...config.cache,
     metrics,
     log,
-    mayShare: isOpenToAll(config),
+    mayShare: () => isOpenToAll(config),
     tags: tagPolicyOf(config),
     onStale: ({ upstream, repository }, tag, reason) => {
       metrics.staleServed.inc({ upstream: upstream.label });
@@ -61,39 +59,24 @@ export async function startApp(config: Config, { warnings }: AppOptions): Promis
     },
   });
   opened.use(cache);
-  const { mirror } = cache;
-  opened.use(startHousekeeping({ ...cache, metrics, log, maxAgeMs: config.cache.maxAge }));
+  opened.use(startHousekeeping({ ...cache, metrics, log, maxAgeMs: () => config.cache.maxAge }));
 
-  const { access, proxies } = opened.use(
-    await openAccess(
-      { ...config.access, ...config.listen, staleMs: config.offline ? undefined : config.tags.staleIfError },
-      { records: cache.records, log, watch },
-    ).catch((cause: Error) => {
-      throw new ConfigError(cause.message, { cause });
-    }),
-  );
-  const addressOf = (peer: string, forwardedFor: string | undefined) => proxies.clientOf({ peer, forwardedFor });
-  const { tls, maxConnections, accel } = config.listen;
-  const perAddress = Math.max(1, Math.floor(maxConnections / shareOfAddress));
-  const isTrusted = (address: string) => proxies.isTrusted(address);
-  const { app, before } = registryListener({
-    mirror,
-    upstreams,
-    metrics,
-    log,
-    access,
-    proxies,
-    exposureOf: (name) => exposureOf(config, name),
-    mostInFlight: perAddress,
-    accel: accel === undefined ? undefined : { prefix: accel, isTrusted },
-    sendfile: tls ? undefined : sendfileLater(cache, log),
-  });
-  const registry = await startServer(app, {
+  const sendfile = config.listen.tls ? undefined : sendfileLater(cache, log);
+  const parts = { cache, metrics, log, sendfile, ...lastingAccess(log) };
+  let serving: Serving = await openServing(config, parts);
+  opened.defer(() => serving.open.upstreams.close());
+  opened.defer(() => serving[Symbol.asyncDispose]());
+  const { tls, maxConnections } = config.listen;
+  const registry = await startServer(serving.listener.app, {
     ...config.listen,
-    before,
-    perAddress,
-    isExempt: isTrusted,
-    onCrowded: (address) => log.warn({ address, perAddress }, 'connections of one address are closed: it has too many'),
+    before: serving.listener.before,
+    perAddress: perAddress(maxConnections),
+    isExempt: (address) => serving.known.proxies.isTrusted(address),
+    onCrowded: (address) =>
+      log.warn(
+        { address, perAddress: perAddress(maxConnections) },
+        'connections of one address are closed: it has too many',
+      ),
     idleMs: clientIdleMs,
     tls: await readKeyPair(tls),
   });
@@ -103,35 +86,61 @@ export async function startApp(config: Config, { warnings }: AppOptions): Promis
     { name: 'shutdown', check: async () => (stopAsked ? 'the mirror is stopping' : undefined) },
     { name: 'cache', check: () => diskProblem(cache) },
   ];
+  const lockout = new Lockout({
+    onLocked: (address) =>
+      log.warn({ address }, 'too many wrong credentials: the admin listener hears nobody from there for a minute'),
+  });
+  const adminAppOf = (settings: NonNullable<Config['admin']>) =>
+    adminApp({
+      ...settings,
+      metrics,
+      checks,
+      upstreams: serving.open.upstreams,
+      records: cache.records,
+      log,
+      identify: (caller) => serving.known.access.identify(caller),
+      lockout,
+      addressOf: (peer, forwardedFor) => serving.known.proxies.clientOf({ peer, forwardedFor }),
+    });
   const admin =
     config.admin &&
-    (await startServer(
-      adminApp({
-        ...config.admin,
-        metrics,
-        checks,
-        upstreams,
-        records: cache.records,
-        log,
-        identify: (caller) => access.identify(caller),
-        lockout: new Lockout({
-          onLocked: (address) =>
-            log.warn(
-              { address },
-              'too many wrong credentials: the admin listener hears nobody from there for a minute',
-            ),
-        }),
-        addressOf,
-      }),
-      { ...config.admin, tls: undefined, maxConnections: adminConnections, idleMs: clientIdleMs },
-    ));
+    (await startServer(adminAppOf(config.admin), {
+      ...config.admin,
+      tls: undefined,
+      maxConnections: adminConnections,
+      idleMs: clientIdleMs,
+    }));
+
+  const reloads = new Reloads({
+    config,
+    load,
+    log,
+    onEnd: () => {},
+    apply: async (next) => {
+      const before = serving;
+      const fresh = await openServing(next, { ...parts, before });
+      // From here on it is one turn: no request sees half of it.
+      config = next;
+      serving = fresh;
+      cache.policy.use(tagPolicyOf(next));
+      cache.absences.clear();
+      registry.use({ fetch: fresh.listener.app.fetch, before: fresh.listener.before });
+      if (next.admin) admin?.use({ fetch: adminAppOf(next.admin).fetch });
+      log.level = next.log.level;
+      cache.budget
+        .use(next.cache)
+        .catch((error: unknown) => log.warn({ error: errorText(error) }, 'the cache could not be trimmed'));
+      if (before.known !== fresh.known) await before[Symbol.asyncDispose]();
+    },
+  });
+  if (file !== undefined) opened.use(watchFiles([file], () => reloads.tell()));
   log.info({ registry: registry.url, admin: admin?.url, cache: config.cache.dir }, 'listening');
 
-  const parts = opened.move();
+  const open = opened.move();
   let stopAsked: Promise<void> | undefined;
   const stop = async () => {
     log.info('draining');
-    await parts.disposeAsync();
+    await open.disposeAsync();
     await admin?.stop(0);
     log.info('stopped');
     await new Promise((resolve) => log.flush(resolve));
@@ -139,6 +148,7 @@ export async function startApp(config: Config, { warnings }: AppOptions): Promis
   return {
     registryUrl: registry.url,
     adminUrl: admin?.url,
+    reload: () => reloads.tell(),
     stop: () => {
       stopAsked ??= stop();
       return stopAsked;
@@ -146,10 +156,6 @@ export async function startApp(config: Config, { warnings }: AppOptions): Promis
   };
 }
 
-/** Of all connections, and of all requests in flight: what one address may have. */
-const shareOfAddress = 4;
-
-/** Whoever comes before it is there is served by copying. */
 function sendfileLater({ layout }: Cache, log: Log): () => Sendfile | undefined {
   let sendfile: Sendfile | undefined;
   void openSendfile(layout.tag).then((opened) => {
@@ -157,10 +163,6 @@ function sendfileLater({ layout }: Cache, log: Log): () => Sendfile | undefined 
     if (!opened.sendfile) log.info({ why: opened.why }, 'blobs are sent by copying');
   });
   return () => sendfile;
-}
-
-function watch(path: string, onChange: () => Promise<unknown>): Disposable {
-  return watchFiles([path], onChange);
 }
 
 /** What was read before counts until there is a pair that can be used. */
@@ -208,35 +210,3 @@ async function diskProblem({ disk, layout }: Cache): Promise<string | undefined>
 
 const adminConnections = 1000;
 const clientIdleMs = 120_000;
-
-async function openUpstreams(config: Config, metrics: Metrics, log: Log): Promise<Upstreams> {
-  const { '*': unlisted, ...listed } = config.upstreams;
-  const open = async (key: string, settings: UpstreamConfig) => {
-    const ca = await readAuthorities(`upstreams.${key}.caFile`, settings.caFile);
-    return (name: string) =>
-      config.offline
-        ? offlineUpstream({ name, label: key })
-        : openUpstream({ ...optionsOf(settings, name), label: key, ca, metrics, log });
-  };
-  const entries = await Promise.all(
-    Object.entries(listed).map(async ([name, settings]) => ({
-      ...settings,
-      upstream: (await open(name, settings))(name),
-    })),
-  );
-  const others = unlisted && { ...unlisted, open: await open('*', unlisted) };
-  return new Upstreams(entries, config.defaultUpstream, others);
-}
-
-function optionsOf(settings: UpstreamConfig, name: string) {
-  const { endpoints, connectTimeout, headersTimeout, idleTimeout, ...others } = settings;
-  return {
-    ...others,
-    name,
-    endpoints: endpoints.length > 0 ? endpoints.map((endpoint) => new URL(endpoint)) : [new URL(`https://${name}`)],
-    connectTimeoutMs: connectTimeout,
-    headersTimeoutMs: headersTimeout,
-    idleTimeoutMs: idleTimeout,
-    answerTimeoutMs: Math.min(headersTimeout, longestAnswerMs) * ofHeadersTimeout,
-  };
-}

@@ -28,7 +28,19 @@ export interface AccessSettings {
   readonly trustedProxies: readonly string[];
 }
 
-export interface AccessParts {
+/** What must outlive a change of the settings: a pull in its middle shows its token again, and who tried is remembered. */
+export interface LastingAccess {
+  readonly issued: IssuedTokens;
+  readonly lockout: Lockout;
+}
+
+export function lastingAccess(log: Log): LastingAccess {
+  const onLocked = (address: string) =>
+    log.warn({ address }, 'too many wrong passwords: none is heard from there for a minute');
+  return { issued: new IssuedTokens(), lockout: new Lockout({ onLocked }) };
+}
+
+export interface AccessParts extends LastingAccess {
   readonly records: Pick<Records, 'verdict' | 'putVerdict'>;
   readonly log: Log;
   /** Calls back when the file may have changed. */
@@ -41,12 +53,11 @@ export interface OpenAccess extends AsyncDisposable {
 }
 
 /** Throws one error that names the key, the file and what is wrong with it. */
-export async function openAccess(settings: AccessSettings, { records, log, watch }: AccessParts): Promise<OpenAccess> {
+export async function openAccess(settings: AccessSettings, parts: AccessParts): Promise<OpenAccess> {
+  const { records, log, watch, issued, lockout } = parts;
   const { anonymous, htpasswdFile, tokensFile, oidc = [], networks = [], rules, trustedProxies, staleMs } = settings;
   await using opened = new AsyncDisposableStack();
-  const onLocked = (address: string) =>
-    log.warn({ address }, 'too many wrong passwords: none is heard from there for a minute');
-  const passwords = new Passwords({ lockout: new Lockout({ onLocked }) });
+  const passwords = new Passwords({ lockout });
   const tokens = new Tokens();
 
   /** Followed before it is read, so that what changes in between is seen. */
@@ -80,7 +91,7 @@ export async function openAccess(settings: AccessSettings, { records, log, watch
     networks: { principalOf: (address) => (proxies.isTrusted(address) ? undefined : places.principalOf(address)) },
     passwords,
     tokens,
-    issued: new IssuedTokens(),
+    issued,
     identities: new Identities(oidc, {
       onProblem: (issuer, problem) => log.warn({ issuer, problem }, 'an issuer of identities cannot be asked'),
     }),
@@ -98,10 +109,10 @@ export async function openAccess(settings: AccessSettings, { records, log, watch
       },
     }),
   });
-  const parts = opened.move();
+  const open = opened.move();
   return {
     access,
     proxies,
-    [Symbol.asyncDispose]: () => parts.disposeAsync(),
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
   };
 }

@@ -32,7 +32,7 @@ export interface CacheOptions extends Pick<TagsOptions, 'onStale'> {
   readonly maxFills: number;
   readonly siblings: boolean;
   /** What everybody can see at one registry is not fetched again from another: where all may pull everything. */
-  readonly mayShare: boolean;
+  readonly mayShare: () => boolean;
   readonly tags: TagPolicyOptions;
   readonly metrics: Metrics;
   readonly log: Log;
@@ -47,6 +47,8 @@ export interface Cache extends AsyncDisposable {
   readonly evictor: Evictor;
   readonly disk: Disk;
   readonly pins: Pins;
+  readonly policy: TagPolicy;
+  readonly absences: Absences;
   readonly records: Records;
   readonly spools: Spools;
   readonly store: BlobStore;
@@ -116,7 +118,22 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
 
   const parts = opened.move();
   return {
-    ...{ mirror, manifests, tags, fills, budget, evictor, disk, pins, records, spools, store, layout },
+    ...{
+      mirror,
+      manifests,
+      tags,
+      fills,
+      budget,
+      evictor,
+      disk,
+      pins,
+      policy,
+      absences,
+      records,
+      spools,
+      store,
+      layout,
+    },
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
 }

@@ -40,8 +40,9 @@ async function start(given: Readonly<Record<string, unknown>> = {}): Promise<App
     ...given,
   };
   await writeFile(join(dir.path, 'config.json'), JSON.stringify(content));
-  const { config, warnings } = loadConfig({ cwd: dir.path, env: {} });
-  const app = await startApp(config, { warnings });
+  const load = () => loadConfig({ cwd: dir.path, env: {} });
+  const { config, warnings } = load();
+  const app = await startApp(config, { warnings, load });
   running.push(app);
   return app;
 }

@@ -4,11 +4,14 @@ import { basename, join, posix } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
 const floorOf: Readonly<Record<string, number>> = {
-  'main.ts': 6,
-  cli: 6,
-  'app.ts': 5,
+  'main.ts': 7,
+  cli: 7,
+  'app.ts': 6,
+  'open-serving.ts': 5,
+  'reload.ts': 5,
   'open-cache.ts': 4,
   'open-access.ts': 4,
+  'open-upstreams.ts': 4,
   http: 4,
   admin: 4,
   jobs: 3,
@@ -30,10 +33,23 @@ const ownersOf: Readonly<Record<string, readonly string[]>> = {
   jose: ['access'],
   '@node-rs/bcrypt': ['access'],
   koffi: ['http'],
+  '@hono/zod-openapi': ['admin'],
+  'tar-stream': ['archive'],
+  croner: ['jobs', 'config'],
+  yaml: ['cli'],
+  'dockerfile-ast': ['cli'],
+  'log-update': ['cli'],
 };
 
 /** Whoever is not here takes a small options object of its own instead of the configuration. */
-const readersOfConfig: readonly string[] = ['app.ts', 'cli', 'config'];
+const readersOfConfig: readonly string[] = [
+  'app.ts',
+  'open-serving.ts',
+  'open-upstreams.ts',
+  'reload.ts',
+  'cli',
+  'config',
+];
 
 /** Sideways or upward imports that are allowed all the same, as `importer -> imported`. There is none. */
 const exceptions: readonly string[] = [];

@@ -106,6 +106,13 @@ export class Access {
     return this.#options.visibility.isProvenPublic(repository) ? { isAllowed: true, isPrivate: false } : undefined;
   }
 
+  /** Whether what an upstream shows of it is everybody's, whatever the rules say of anybody. Rejects as `decide` does. */
+  async isForAll({ repository, exposure }: Omit<Wish, 'principal'>, question: Question): Promise<boolean> {
+    if (exposure !== 'check') return exposure === 'nothing';
+    const decision = await this.#ofPublic(repository, question);
+    return decision.isAllowed && decision.isUnsure !== true;
+  }
+
   /** As `decide`, by what is known here: for lists, which must not ask an upstream about each of their lines. */
   mayList(wish: Wish): boolean {
     const { effect } = this.#rule(wish);

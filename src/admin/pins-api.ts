@@ -1,12 +1,13 @@
 // PUT and DELETE of /api/v1/images/IMAGE/pin: what stays, whoever needs room.
 import { Hono } from 'hono';
 import { OciError } from '../oci/errors.ts';
+import type { NamedImage } from '../oci/image-name.ts';
 import { formatReference } from '../oci/reference.ts';
 import { formatRepository } from '../oci/repository.ts';
 import type { Pin, Records } from '../store/records.ts';
 import type { Upstreams } from '../upstream/upstreams.ts';
 import { type AdminEnv, pathOf, refuse } from './admin-exchange.ts';
-import { type NamedImage, parseImagePath } from './image-path.ts';
+import { parseImagePath } from './image-path.ts';
 
 export interface PinsApiOptions {
   readonly upstreams: Pick<Upstreams, 'route'>;

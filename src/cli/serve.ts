@@ -25,15 +25,18 @@ export function addServeCommand(program: Command): void {
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent (default: info)')
     .allowExcessArguments(false)
     .action(async (flags: Flags) => {
-      const loaded = loadServeConfig(flags);
+      const { file } = loadServeConfig(flags);
+      // A file that was there at the start and is gone would else be the defaults.
+      const load = () => loadServeConfig(file === undefined ? flags : { ...flags, config: file });
       // Loaded late, so that help and configuration errors come at once.
       const { startApp } = await import('../app.ts');
-      await serve(loaded, startApp);
+      await serve(load, startApp);
     });
 }
 
-/** Resolves when a signal has stopped the app; a second signal ends the process at once. */
-export async function serve({ config, warnings }: LoadedConfig, start: typeof startApp): Promise<void> {
+/** Resolves when a signal has stopped the app; a second signal ends the process at once, and SIGHUP reloads. */
+export async function serve(load: () => LoadedConfig, start: typeof startApp): Promise<void> {
+  const { config, warnings, file } = load();
   const stopAsked = Promise.withResolvers<void>();
   let isStopping = false;
   const onStop = () => {
@@ -42,9 +45,11 @@ export async function serve({ config, warnings }: LoadedConfig, start: typeof st
     stopAsked.resolve();
   };
   process.on('SIGTERM', onStop).on('SIGINT', onStop);
-  process.on('SIGHUP', () => print('reload is not in this version'));
+  const started = Promise.withResolvers<App>();
+  process.on('SIGHUP', () => void started.promise.then((app) => app.reload()));
 
-  const app = await start(config, { warnings });
+  const app = await start(config, { warnings, load, file });
+  started.resolve(app);
   if (!isStopping) printWelcome(app);
   await stopAsked.promise;
   await app.stop();

@@ -15,6 +15,13 @@ import { ConnectionLimits, type ConnectionLimitsOptions } from './connection-lim
 import { RequestLimits } from './request-limits.ts';
 import { ListenerTls, type Pems, tlsOptions } from './tls.ts';
 
+export interface Answers {
+  /** Of a hono app. */
+  readonly fetch: Parameters<typeof getRequestListener>[0];
+  /** Whether it has answered a request that is within the limits; the app hears of the others, and of one at which it failed. */
+  readonly before?: ((incoming: IncomingMessage, outgoing: ServerResponse) => boolean) | undefined;
+}
+
 export interface ServerOptions extends ConnectionLimitsOptions {
   readonly host: string;
   readonly port: number;
@@ -25,13 +32,14 @@ export interface ServerOptions extends ConnectionLimitsOptions {
   readonly idleMs: number;
   /** How long a client may take for a TLS handshake, and for the head of a request; twice as long for its body too. */
   readonly headMs?: number | undefined;
-  /** Whether it has answered a request that is within the limits; the app hears of the others, and of one at which it failed. */
-  readonly before?: ((incoming: IncomingMessage, outgoing: ServerResponse) => boolean) | undefined;
+  readonly before?: Answers['before'];
 }
 
 export interface RunningServer {
   /** `http://host:port`, with the port that was given out when 0 was asked for. */
   readonly url: string;
+  /** For requests that come from now on; those that run go on as they began. */
+  use(answers: Answers): void;
   /**
    * For new connections; open ones go on, but those whose client was proven by other authorities end with their running
    * answer. Throws, and keeps what it had, when the texts cannot be used.
@@ -48,12 +56,11 @@ export async function startServer<E extends Env & { Bindings: HttpBindings }>(
   app: Hono<E>,
   { host, port, tls, maxConnections, idleMs, headMs = usualHeadMs, before, ...limits }: ServerOptions,
 ): Promise<RunningServer> {
-  // HTTP/1.0, as load balancers' health checks speak it, has no Host header.
-  const answer = getRequestListener(app.fetch, { overrideGlobalObjects: false, hostname: 'localhost' });
+  let answer = answerOf({ fetch: app.fetch, before });
   const { server, secure } = createListener(headMs, tls);
   const connections = new ConnectionLimits(limits);
   admitOnly(server, (socket) => connections.admit(socket));
-  new RequestLimits(before ? behind(before, answer) : answer).guard(server);
+  new RequestLimits((incoming, outgoing) => answer(incoming, outgoing)).guard(server);
   server.maxConnections = maxConnections;
   server.timeout = idleMs;
   await listen(server, host, port);
@@ -61,6 +68,9 @@ export async function startServer<E extends Env & { Bindings: HttpBindings }>(
   const { port: bound } = server.address() as AddressInfo;
   return {
     url: `${scheme}://${host.includes(':') ? `[${host}]` : host}:${bound}`,
+    use: (answers) => {
+      answer = answerOf(answers);
+    },
     useTls: (pems) => {
       if (!secure) throw new Error('a listener that speaks plain HTTP takes no certificate; restart with listen.tls');
       secure.use(pems);
@@ -69,7 +79,10 @@ export async function startServer<E extends Env & { Bindings: HttpBindings }>(
   };
 }
 
-function behind(before: NonNullable<ServerOptions['before']>, answer: RequestListener): RequestListener {
+function answerOf({ fetch, before }: Answers): RequestListener {
+  // HTTP/1.0, as load balancers' health checks speak it, has no Host header.
+  const answer = getRequestListener(fetch, { overrideGlobalObjects: false, hostname: 'localhost' });
+  if (!before) return answer;
   return (incoming, outgoing) => {
     try {
       if (before(incoming, outgoing)) return;

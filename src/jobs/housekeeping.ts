@@ -24,13 +24,14 @@ export interface HousekeepingOptions {
   readonly evictor: Evictor;
   readonly metrics: Metrics;
   readonly log: Log;
-  /** What nobody uses for that long is forgotten; `undefined`: nothing is. */
-  readonly maxAgeMs: number | undefined;
+  /** What nobody uses for that long is forgotten; `undefined`: nothing is. Looked at each time. */
+  readonly maxAgeMs: () => number | undefined;
 }
 
 /** What is stored without a reservation, and what others put on the disk, is seen this late. */
 const trimMs = 30_000;
-const longestPauseMs = 3_600_000;
+/** A reload may shorten the age: it counts this late at the latest. */
+const longestPauseMs = 600_000;
 const shortestPauseMs = 1000;
 
 /** Disposing ends it and waits for that. */
@@ -71,13 +72,13 @@ async function trimForEver({ budget, log }: HousekeepingOptions, signal: AbortSi
 }
 
 async function expireForEver({ evictor, maxAgeMs, log }: HousekeepingOptions, signal: AbortSignal): Promise<void> {
-  if (maxAgeMs === undefined) return;
-  const pauseMs = Math.min(longestPauseMs, Math.max(shortestPauseMs, maxAgeMs / 10));
   while (!signal.aborted) {
-    await evictor
-      .expire(maxAgeMs)
-      .catch((error: unknown) => log.warn({ error: errorText(error) }, 'old blobs could not be forgotten'));
-    await pause(pauseMs, signal);
+    const ageMs = maxAgeMs();
+    if (ageMs !== undefined)
+      await evictor
+        .expire(ageMs)
+        .catch((error: unknown) => log.warn({ error: errorText(error) }, 'old blobs could not be forgotten'));
+    await pause(Math.min(longestPauseMs, Math.max(shortestPauseMs, (ageMs ?? Number.POSITIVE_INFINITY) / 10)), signal);
   }
 }
 

@@ -24,6 +24,11 @@ export class Absences {
     this.#records = records;
   }
 
+  /** Whoever is asked now may know of more. */
+  clear(): void {
+    this.#until.clear();
+  }
+
   has(repository: Repository, absent: Absent): boolean {
     if (this.#until.size === 0) return false;
     const isAbsent = (this.#until.get(keyOf(repository, absent)) ?? 0) > performance.now();

@@ -1,11 +1,18 @@
 // Room on the disk for those who fill the cache: granted before the first byte, in the order in which they came.
 import type { Disk } from '../store/disk.ts';
 import type { Evictor } from './evictor.ts';
-import { Holdings, type HoldingsOptions, type Leftovers, type Reservation, type Terms } from './holdings.ts';
+import {
+  type Bounds,
+  Holdings,
+  type HoldingsOptions,
+  type Leftovers,
+  type Reservation,
+  type Terms,
+} from './holdings.ts';
 import { pastLimit, type Verdict, verdict, type Wanted } from './room.ts';
 import { Waiter } from './waiter.ts';
 
-export type { Leftovers, Reservation, Size } from './holdings.ts';
+export type { Bounds, Leftovers, Reservation, Size } from './holdings.ts';
 
 export interface BudgetOptions extends HoldingsOptions {
   readonly disk: Pick<Disk, 'space' | 'problem' | 'report'>;
@@ -73,6 +80,12 @@ export class Budget {
     this.#wishes.add(wish);
     this.#changed();
     return waiter.settled;
+  }
+
+  /** What is too much by the new bounds goes, as far as `trim` can. */
+  async use(bounds: Bounds): Promise<void> {
+    this.#holdings.use(bounds);
+    await this.trim();
   }
 
   /**

@@ -21,7 +21,7 @@ export interface FillOptions extends FirstQuestion {
   readonly store: BlobStore;
   readonly records: Records;
   readonly mayUse: MayUse;
-  readonly mayShare: boolean;
+  readonly mayShare: () => boolean;
   readonly budget: Pick<Budget, 'reserve'>;
   readonly disk: Pick<Disk, 'report'>;
   readonly slots: Slots;
@@ -98,7 +98,7 @@ export class Fill {
 
   /** On what ground it may be read for a repository of its registry; `undefined`: it is for those who may see more. */
   groundFor({ isPrivate }: Repository): Ground | undefined {
-    if (!this.source.repository.isPrivate) return this.#options.mayShare ? 'shared' : 'registry';
+    if (!this.source.repository.isPrivate) return this.#options.mayShare() ? 'shared' : 'registry';
     return isPrivate ? 'registry' : undefined;
   }
 

@@ -22,7 +22,7 @@ export interface FillsOptions {
   readonly records: Records;
   readonly mayUse: MayUse;
   /** What everybody could see at one registry is everybody's here. */
-  readonly mayShare: boolean;
+  readonly mayShare: () => boolean;
   readonly budget: Pick<Budget, 'reserve'>;
   readonly disk: Pick<Disk, 'report'>;
   readonly metrics: Metrics;
@@ -145,7 +145,7 @@ export class Fills {
 
   /** Which registry alone may go on with what a fill leaves: it sends but the rest, and has the whole. */
   #originOf({ upstream, repository }: Source): string | undefined {
-    const isAnybodys = this.#options.mayShare && !repository.isPrivate && upstream.label !== unlisted;
+    const isAnybodys = this.#options.mayShare() && !repository.isPrivate && upstream.label !== unlisted;
     return isAnybodys ? undefined : upstream.name;
   }
 

@@ -25,14 +25,17 @@ export interface Leftovers {
   drop(bytes: number): Promise<number>;
 }
 
-export interface HoldingsOptions {
+export interface Bounds {
+  readonly maxSize: Size;
+  /** What stays free on the disk, whatever `maxSize` says; a number is bytes. */
+  readonly minFree: Size | number;
+}
+
+export interface HoldingsOptions extends Bounds {
   readonly disk: Pick<Disk, 'space'>;
   readonly records: Pick<Records, 'totals'>;
   readonly evictor: Pick<Evictor, 'leavingBytes'>;
   readonly leftovers: Pick<Leftovers, 'bytes'>;
-  readonly maxSize: Size;
-  /** What stays free on the disk, whatever `maxSize` says; a number is bytes. */
-  readonly minFree: Size | number;
   /** Hears the limit when it has changed. */
   readonly onBudget?: (limit: number) => void;
 }
@@ -48,6 +51,7 @@ const plentyBytes = 2 ** 30;
 
 export class Holdings {
   readonly #options: HoldingsOptions;
+  #bounds: Bounds;
   #reserved = 0;
   #written = 0;
   #claimed = 0;
@@ -59,7 +63,14 @@ export class Holdings {
 
   constructor(options: HoldingsOptions) {
     this.#options = options;
+    this.#bounds = options;
     this.#max = bytesOf(options.maxSize, 0);
+  }
+
+  /** As of the next look at the disk, which is taken then. */
+  use(bounds: Bounds): void {
+    this.#bounds = bounds;
+    this.#measuredAt = Number.NEGATIVE_INFINITY;
   }
 
   get limit(): number {
@@ -68,11 +79,11 @@ export class Holdings {
 
   /** Looks at the disk, unless it did so just now and there is plenty. */
   async measure(wanted: number): Promise<void> {
-    const { disk, maxSize, minFree } = this.#options;
+    const { maxSize, minFree } = this.#bounds;
     const room = this.#ceiling - used(this.figures()) - wanted;
     if (room > plentyBytes && performance.now() - this.#measuredAt < believedMs) return;
     const before = this.#onDisk();
-    const { total, free } = await disk.space();
+    const { total, free } = await this.#options.disk.space();
     this.#measuredAt = performance.now();
     // Whatever was written or removed while it looked: the disk has no more than the lesser of the two.
     this.#ceiling = Math.min(before, this.#onDisk()) + free - bytesOf(minFree, total);

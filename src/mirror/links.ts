@@ -19,9 +19,9 @@ export type MayUse = (repository: Repository, digest: Digest) => Ground | undefi
  * Anybody can set up a registry that names a digest, or says that it has it: that must not open what came from another
  * one. `mayShare`: what everybody could see, wherever, is everybody's here too.
  */
-export function usableOf(records: Pick<Records, 'isFrom' | 'isPublic'>, mayShare: boolean): MayUse {
+export function usableOf(records: Pick<Records, 'isFrom' | 'isPublic'>, mayShare: () => boolean): MayUse {
   return (repository, digest) => {
-    if (mayShare && records.isPublic(digest)) return 'shared';
+    if (mayShare() && records.isPublic(digest)) return 'shared';
     return records.isFrom(repository, digest) ? 'registry' : undefined;
   };
 }

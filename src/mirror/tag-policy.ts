@@ -34,13 +34,21 @@ interface Rule {
 }
 
 export class TagPolicy {
-  /** Without any rule. */
-  readonly usual: TagTimes;
-  readonly #rules: readonly Rule[];
+  #usual: TagTimes;
+  #rules: readonly Rule[];
 
-  constructor({ rules = [], ...usual }: TagPolicyOptions) {
-    this.usual = usual;
-    this.#rules = rules.map(({ match, ...times }) => ({ ...parseMatch(match), times: withGiven(usual, times) }));
+  constructor(options: TagPolicyOptions) {
+    [this.#usual, this.#rules] = parse(options);
+  }
+
+  /** From now on, of tags that were recorded before too. */
+  use(options: TagPolicyOptions): void {
+    [this.#usual, this.#rules] = parse(options);
+  }
+
+  /** Without any rule. */
+  get usual(): TagTimes {
+    return this.#usual;
   }
 
   /** Without a tag: of what is asked for by digest. Rules for certain tags do not count then. */
@@ -52,6 +60,10 @@ export class TagPolicy {
     );
     return rule?.times ?? this.usual;
   }
+}
+
+function parse({ rules = [], ...usual }: TagPolicyOptions): [TagTimes, Rule[]] {
+  return [usual, rules.map(({ match, ...times }) => ({ ...parseMatch(match), times: withGiven(usual, times) }))];
 }
 
 /** A colon before the last slash belongs to the registry's port. */

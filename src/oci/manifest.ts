@@ -3,6 +3,7 @@ import type { Descriptor } from './descriptor.ts';
 import { type Digest, parseDigest } from './digest.ts';
 import { OciError } from './errors.ts';
 import { bareMediaType, isManifestType, mediaTypes } from './media-types.ts';
+import { type Platform, platformOf } from './platform.ts';
 
 export interface Manifest {
   readonly descriptor: Descriptor;
@@ -19,6 +20,8 @@ export interface ManifestChildren {
   readonly manifests: readonly Descriptor[];
   /** Those of `manifests` that are of no platform: BuildKit's attestations, which nobody runs. */
   readonly attestations: ReadonlySet<Digest>;
+  /** Of those of `manifests` that say what they run on. */
+  readonly platforms: ReadonlyMap<Digest, Platform>;
   /** The manifest that this one refers to, a signature to its image. */
   readonly subject: Digest | undefined;
 }
@@ -47,11 +50,12 @@ export function manifestChildren(bytes: Uint8Array, mediaType: string): Manifest
       manifests: children.filter((child) => isManifestType(child.mediaType)),
       blobs: children.filter((child) => !isManifestType(child.mediaType)),
       attestations: attestationsOf(body),
+      platforms: platformsOf(body),
     };
   }
   const [config] = 'config' in body ? descriptors([body.config], 'config') : [];
   const blobs = [...(config ? [config] : []), ...descriptors(body.layers ?? [], 'layers')];
-  return { subject, config, blobs, manifests: [], attestations: new Set() };
+  return { subject, config, blobs, manifests: [], attestations: new Set(), platforms: new Map() };
 }
 
 /** The manifest type an upstream meant; `undefined` for anything a container client cannot use. */
@@ -77,6 +81,16 @@ function attestationsOf({ manifests }: Record<string, unknown>): ReadonlySet<Dig
   const isNobodys = ({ platform }: (typeof entries)[number]) =>
     platform?.os === 'unknown' && platform.architecture === 'unknown';
   return new Set(entries.filter(isNobodys).map(({ digest }) => digest));
+}
+
+function platformsOf({ manifests }: Record<string, unknown>): ReadonlyMap<Digest, Platform> {
+  const entries = (manifests ?? []) as { digest: Digest; platform?: unknown }[];
+  return new Map(
+    entries.flatMap(({ digest, platform }) => {
+      const given = platformOf(platform);
+      return given ? [[digest, given] as const] : [];
+    }),
+  );
 }
 
 /** One that is malformed is none: the manifest can be pulled all the same. */

@@ -8,7 +8,7 @@ const [kind] = process.argv.slice(2);
 const never = new Promise<void>(() => {});
 
 const loaded = { config: defaultConfig(), warnings: ['a warning'], file: undefined };
-await serve(loaded, async (_config, { warnings }) => {
+await serve(() => loaded, async (_config, { warnings }) => {
   if (kind === 'broken') throw new Error('cannot listen: 0.0.0.0:5000: it is in use');
   const server = createServer().listen(0, '127.0.0.1');
   process.stdout.write(`starting with ${warnings.join()}\n`);
@@ -16,6 +16,7 @@ await serve(loaded, async (_config, { warnings }) => {
   return {
     registryUrl: 'http://0.0.0.0:5000',
     adminUrl: kind === 'plain' ? 'http://127.0.0.1:5001' : undefined,
+    reload: async () => void process.stdout.write('reloading\n'),
     stop: async () => {
       process.stdout.write('stopping\n');
       if (kind === 'hold') await never;

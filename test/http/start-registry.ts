@@ -6,7 +6,7 @@ import type { Accel } from '../../src/http/accel.ts';
 import { registryListener } from '../../src/http/registry-api.ts';
 import { openSendfile } from '../../src/http/sendfile.ts';
 import { type RunningServer, startServer } from '../../src/http/server.ts';
-import { type AccessSettings, openAccess } from '../../src/open-access.ts';
+import { type AccessSettings, lastingAccess, openAccess } from '../../src/open-access.ts';
 import { type StartedMirror, type StartMirrorOptions, startMirror } from '../mirror/start-mirror.ts';
 import { type FakeUpstream, type FakeUpstreamOptions, startFakeUpstream } from '../support/fake-upstream.ts';
 
@@ -52,7 +52,10 @@ export async function startRegistry(options: StartRegistryOptions): Promise<Star
   await using opened = new AsyncDisposableStack();
   const mirror = opened.use(await startMirror(options));
   const { access, proxies } = opened.use(
-    await openAccess({ ...openToAll, ...options.access }, { ...mirror, watch: () => ({ [Symbol.dispose]: () => {} }) }),
+    await openAccess(
+      { ...openToAll, ...options.access },
+      { ...mirror, ...lastingAccess(mirror.log), watch: () => ({ [Symbol.dispose]: () => {} }) },
+    ),
   );
   const exposureOf = (name: string) => options.exposures?.[name] ?? 'nothing';
   const { mostInFlight = 1000, idleMs = 120_000 } = options;

@@ -24,7 +24,7 @@ async function scene(options: Partial<StartMirrorOptions> = {}): Promise<Scene> 
   const { records, store } = mirror;
   return {
     mirror,
-    keep: (more = {}) => startHousekeeping({ ...mirror, maxAgeMs: undefined, ...more }),
+    keep: (more = {}) => startHousekeeping({ ...mirror, maxAgeMs: () => undefined, ...more }),
     put: async (seed, ageMs = 0) => {
       const digest = await putFile(mirror, seed);
       records.putUnproven(digest, blobBytes, Date.now() - ageMs);
@@ -59,7 +59,7 @@ describe('housekeeping', () => {
   test('forgets what nobody has used for long, and nothing else', async () => {
     await using at = await scene();
     const [old, young] = [await at.put(1, 2 * hour), await at.put(2, hour / 2)];
-    await using _ = at.keep({ maxAgeMs: hour });
+    await using _ = at.keep({ maxAgeMs: () => hour });
     await vi.waitUntil(async () => (await at.stored([old])).length === 0);
     expect(at.mirror.records.blob(old)).toBeUndefined();
     expect(await at.stored([young])).toEqual([young]);
@@ -108,7 +108,7 @@ describe('housekeeping', () => {
     await using at = await scene();
     const trim = vi.spyOn(at.mirror.budget, 'trim');
     const expire = vi.spyOn(at.mirror.evictor, 'expire');
-    const keeping = at.keep({ maxAgeMs: hour });
+    const keeping = at.keep({ maxAgeMs: () => hour });
     await vi.waitUntil(() => trim.mock.settledResults[0] && expire.mock.settledResults[0]);
     await keeping[Symbol.asyncDispose]();
     expect([trim.mock.calls.length, expire.mock.calls.length]).toEqual([1, 1]);
@@ -134,7 +134,7 @@ describe('housekeeping', () => {
     vi.spyOn(at.mirror.budget, 'trim').mockRejectedValue(new Error('no index'));
     vi.spyOn(at.mirror.evictor, 'expire').mockRejectedValue(new Error('no index'));
     const orphan = await putFile(at.mirror, 1);
-    await using _ = at.keep({ maxAgeMs: hour });
+    await using _ = at.keep({ maxAgeMs: () => hour });
     await vi.waitUntil(() => at.mirror.records.blob(orphan));
     expect(at.mirror.logLines.map(({ msg }) => msg)).toEqual(
       expect.arrayContaining(['the cache could not be trimmed', 'old blobs could not be forgotten']),

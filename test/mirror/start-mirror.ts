@@ -85,7 +85,7 @@ export async function startMirror(options: StartMirrorOptions): Promise<StartedM
     minFree: { bytes: options.minFree ?? 0 },
     maxFills: options.maxFills ?? 64,
     siblings: options.siblings ?? false,
-    mayShare: options.mayShare ?? true,
+    mayShare: () => options.mayShare ?? true,
     metrics,
     log,
     tags: { ...usualTimes, ...options },

@@ -15,7 +15,7 @@ const child = { mediaType: ociManifest, digest: digestOf(Buffer.from('m')), size
 const bytesOf = (json: unknown) => Buffer.from(JSON.stringify(json));
 const childrenOf = (json: unknown, mediaType: string) => manifestChildren(bytesOf(json), mediaType);
 
-const none = { blobs: [], manifests: [], attestations: new Set() };
+const none = { blobs: [], config: undefined, manifests: [], attestations: new Set(), platforms: new Map() };
 
 function refusal(bytes: Uint8Array, mediaType: string): OciError {
   try {
@@ -83,9 +83,20 @@ describe('an index', () => {
       ...none,
       manifests: [child, other],
       attestations: new Set([other.digest]),
+      platforms: new Map([[child.digest, { architecture: 'amd64', os: 'linux', variant: undefined }]]),
     });
     for (const platform of [null, 7, {}, { os: 'unknown' }])
       expect(childrenOf({ manifests: [{ ...child, platform }] }, ociIndex).attestations.size).toBe(0);
+  });
+
+  test('tells what those of its manifests run on that say it', () => {
+    const platformsOf = (platform: unknown) => childrenOf({ manifests: [{ ...child, platform }] }, ociIndex).platforms;
+    expect([...platformsOf({ architecture: 'arm', os: 'linux', variant: 'v6' })]).toEqual([
+      [child.digest, { architecture: 'arm', os: 'linux', variant: 'v6' }],
+    ]);
+    expect(platformsOf({ architecture: 'constructor', os: 'linux' }).size).toBe(1);
+    for (const platform of [undefined, null, 7, {}, { os: 'linux' }, { os: 'unknown', architecture: 'unknown' }])
+      expect(platformsOf(platform).size).toBe(0);
   });
 
   test('may be empty', () => {
