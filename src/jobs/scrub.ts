@@ -1,23 +1,12 @@
 // Hashes what rests here, slowly and for ever: first files whose content nobody knows, then everything once a week.
-import { type Stats, statSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { errorText, type Log } from '../observe/log.ts';
+import { errorText } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
-import { type Digest, digestAlgorithm, digestEncoded } from '../oci/digest.ts';
-import type { BlobStore } from '../store/blob-store.ts';
-import type { Layout } from '../store/layout.ts';
-import type { Records, StoredBlob } from '../store/records.ts';
-import type { Verifier } from '../store/verifier.ts';
-import { abandonable } from '../upstream/abandonable.ts';
+import type { StoredBlob } from '../store/records.ts';
+import { type CheckParts, checkBlob } from './check-blob.ts';
 
-export interface ScrubOptions {
-  readonly layout: Layout;
-  readonly records: Records;
-  readonly store: BlobStore;
-  readonly verifier: Pick<Verifier, 'follow'>;
+export interface ScrubOptions extends CheckParts {
   readonly metrics: Pick<Metrics, 'scrubbedBlobs'>;
-  readonly log: Log;
   readonly signal: AbortSignal;
   readonly bytesPerSecond?: number;
   /** For files that may not be served before they were hashed. */
@@ -34,8 +23,6 @@ const cycleMs = 7 * 24 * 60 * 60 * 1000;
 const lookMs = 30_000;
 const retryMs = 60_000;
 const turnSize = 64;
-/** What opening a file counts for, in bytes: small blobs come by the thousand. */
-const blobCost = 64 * 1024;
 /** Shorter waits are saved up. */
 const shortestWaitMs = 20;
 
@@ -111,63 +98,20 @@ export class Scrub {
     return '';
   }
 
-  async #check({ digest, size }: StoredBlob, bytesPerSecond: number): Promise<void> {
-    const path = this.#options.layout.blob(digest);
-    const before = await stat(path).catch(() => undefined);
-    const encoded = before?.size === size ? await this.#hash(digest, size, bytesPerSecond) : undefined;
-    this.#settle(digest, before, encoded);
-  }
-
-  /** In one turn, so that what was hashed is what is judged: the blob may have been evicted and stored anew. */
-  #settle(digest: Digest, before: Stats | undefined, encoded: string | undefined): void {
-    const { layout, records, log, metrics } = this.#options;
-    const record = records.blob(digest);
-    const file = statSync(layout.blob(digest), { throwIfNoEntry: false });
-    if (!record) return;
-    if (file?.size !== record.size) {
-      log.warn({ digest, size: record.size, found: file?.size }, 'the file of a blob is gone or cut short');
-      this.#drop(digest);
-    } else if (encoded === undefined || file.ino !== before?.ino || file.mtimeMs !== before.mtimeMs) return;
-    else if (encoded === digestEncoded(digest)) {
-      if (!record.proven) records.prove(digest);
-      metrics.scrubbedBlobs.inc({ result: 'ok' });
-    } else {
-      log.warn({ digest, found: encoded }, 'a stored blob was damaged; it will be fetched again');
-      metrics.scrubbedBlobs.inc({ result: 'damaged' });
-      this.#drop(digest);
-    }
-  }
-
-  #drop(digest: Digest): void {
-    const { records, store, log } = this.#options;
-    records.deleteBlob(digest);
-    store.remove(digest).catch((error: unknown) => {
-      log.warn({ digest, reason: errorText(error) }, 'the file of a damaged blob could not be removed');
+  async #check(blob: StoredBlob, bytesPerSecond: number): Promise<void> {
+    const { log, metrics, signal } = this.#options;
+    const verdict = await checkBlob(this.#options, blob, {
+      signal,
+      mayDrop: true,
+      pace: (bytes) => this.#pace(bytes, bytesPerSecond),
+      sliceBytes: Math.max(mebibyte, Math.ceil(bytesPerSecond / 8)),
     });
-  }
-
-  /** `undefined` when the file could not be read for a reason that says nothing about its bytes. */
-  async #hash(digest: Digest, size: number, bytesPerSecond: number): Promise<string | undefined> {
-    const { layout, verifier, signal, log } = this.#options;
-    const slice = Math.max(mebibyte, Math.ceil(bytesPerSecond / 8));
-    const following = verifier.follow(layout.blob(digest), digestAlgorithm(digest));
-    try {
-      await this.#pace(blobCost, bytesPerSecond);
-      for (let end = 0; end < size; ) {
-        const next = Math.min(size, end + slice);
-        following.advance(next);
-        await this.#pace(next - end, bytesPerSecond);
-        end = next;
-      }
-      return await abandonable(following.finish(), signal);
-    } catch (error) {
-      following.abandon();
-      signal.throwIfAborted();
-      const reason = errorText(error);
-      // What the disk cannot read any more is as good as wrong.
-      if (/\bEIO\b/.test(reason)) return reason;
-      log.debug({ digest, reason }, 'a stored blob could not be checked');
-      return undefined;
+    const { digest, size } = blob;
+    if (verdict.state === 'true') metrics.scrubbedBlobs.inc({ result: 'ok' });
+    else if (verdict.state === 'missing') log.warn({ digest, size }, 'the file of a blob is gone');
+    else if (verdict.state === 'damaged') {
+      if (verdict.isHashed) metrics.scrubbedBlobs.inc({ result: 'damaged' });
+      log.warn({ digest, size, found: verdict.found }, 'a stored blob was damaged; it will be fetched again');
     }
   }
 

@@ -1,6 +1,7 @@
 // Blobs for repositories: from the store, from a running fill, from a new one, or past the disk.
 import type { Log } from '../observe/log.ts';
 import type { WantedRange } from '../oci/byte-range.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { Repository } from '../oci/repository.ts';
 import type { BlobStore } from '../store/blob-store.ts';
@@ -11,14 +12,16 @@ import type { Spool } from '../store/spool.ts';
 import { abandonable } from '../upstream/abandonable.ts';
 import type { Source } from '../upstream/upstreams.ts';
 import type { Absences } from './absences.ts';
+import { type BringOptions, type Brought, bringBlob } from './bring-blob.ts';
 import type { Fill } from './fill.ts';
 import { goesOnPastDisk } from './fill-failure.ts';
 import type { Fills } from './fills.ts';
 import { isOfRegistry, lookUp } from './here.ts';
 import type { Lasting } from './lasting.ts';
-import { addOrigin, linkBlob, type MayUse, mayProve, tryToRemember } from './links.ts';
+import { addOrigin, linkBlob, type MayUse, tryToRemember } from './links.ts';
 import type { Outcome } from './outcome.ts';
 import { openPastDisk, SpooledContent } from './past-disk.ts';
+import { proveBlob } from './prove-blob.ts';
 import { repositoryKey } from './repository-key.ts';
 import type { Siblings } from './siblings.ts';
 
@@ -85,7 +88,7 @@ export class Blobs {
       } else if (isForeign && !fills.givesWay(running, source)) {
         return this.#pass(wish, signal);
       } else if (!isProven && isToProve) {
-        if ((await this.#prove(source, digest, signal)) === undefined) return undefined;
+        if ((await proveBlob(this.#options, source, { digest, signal })) === undefined) return undefined;
         isProven = true;
       } else if (stored) {
         // Before anything is open that a fault would leave open.
@@ -121,8 +124,13 @@ export class Blobs {
       const spool = isOwn ? await abandonable(openedOrNot(running), signal) : undefined;
       if (spool) return { size: spool.size, outcome: 'joined' };
     }
-    const size = await this.#prove(source, digest, signal);
+    const size = await proveBlob(this.#options, source, { digest, signal });
     return size === undefined ? undefined : { size, outcome: 'miss' };
+  }
+
+  /** Until it is stored, for who wants it here and reads nothing of it; `Brought` says how it came. */
+  bring(source: Source, blob: Omit<Descriptor, 'mediaType'>, options: BringOptions): Promise<Brought | undefined> {
+    return bringBlob(this.#options, { source, ...blob }, options);
   }
 
   /** What `open` goes by, looked at again. */
@@ -136,21 +144,6 @@ export class Blobs {
       used: () => records.touchBlob(digest),
       body: () => store.remembered(digest) ?? store.openNow(digest, size),
     };
-  }
-
-  async #prove(source: Source, digest: Digest, signal: AbortSignal): Promise<number | undefined> {
-    const { absences, records, disk } = this.#options;
-    const { upstream, repository } = source;
-    if (absences.has(repository, { blob: digest })) return undefined;
-    const size = await upstream.proveBlob(repository.path, digest, signal);
-    if (size === undefined) absences.add(repository, { blob: digest });
-    else
-      tryToRemember(disk, () => {
-        linkBlob(records, repository, { digest, size });
-        // Of what another registry gave it proves nothing: who says so may have no more than its name.
-        if (mayProve(records, source, digest)) addOrigin(records, repository, digest);
-      });
-    return size;
   }
 
   /** `ended`: it came to its end before there was anything to read; what is true now has to be looked at. */

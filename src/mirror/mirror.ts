@@ -7,6 +7,7 @@ import type { Records } from '../store/records.ts';
 import { isUpstreamFault, type TagPage, type TagQuery } from '../upstream/upstream.ts';
 import type { Source } from '../upstream/upstreams.ts';
 import type { BlobAnswer, BlobStat, Blobs } from './blobs.ts';
+import type { BringOptions, Brought } from './bring-blob.ts';
 import type { Completeness } from './completeness.ts';
 import type { Lasting } from './lasting.ts';
 import type { ManifestAnswer, Manifests } from './manifests.ts';
@@ -113,6 +114,11 @@ export class Mirror {
     wanted: WantedRange = wantedRange(undefined),
   ): Promise<BlobAnswer | undefined> {
     return this.#options.blobs.open({ source, digest, wanted }, signal);
+  }
+
+  /** Waits until it is stored, behind everything that clients wait for, without reading a byte of it. */
+  bringBlob(source: Source, blob: Omit<Descriptor, 'mediaType'>, options: BringOptions): Promise<Brought | undefined> {
+    return this.#options.blobs.bring(source, blob, options);
   }
 
   /** Fetches nothing. */

@@ -1,0 +1,121 @@
+// Everything that rests here hashed again at once, for whoever wants to know now: what lies is told, and dropped if asked for.
+import { availableParallelism } from 'node:os';
+import type { Digest } from '../oci/digest.ts';
+import type { StoredBlob } from '../store/records.ts';
+import { type CheckParts, checkBlob } from './check-blob.ts';
+
+export type VerifyParts = CheckParts;
+
+export interface VerifyOptions {
+  /** Whether what lies goes, file and record: the next pull fetches it again. */
+  readonly repair: boolean;
+  readonly signal: AbortSignal;
+  readonly onEvent?: (event: VerifyEvent) => void;
+}
+
+export interface VerifyResult {
+  readonly checkedBlobs: number;
+  readonly checkedBytes: number;
+  readonly damaged: number;
+  readonly missing: number;
+  readonly dropped: number;
+}
+
+export type VerifyEvent =
+  | {
+      readonly type: 'progress';
+      readonly checkedBlobs: number;
+      /** As of its beginning: blobs come and go meanwhile. */
+      readonly totalBlobs: number;
+      readonly checkedBytes: number;
+      readonly totalBytes: number;
+    }
+  | {
+      readonly type: 'damaged' | 'missing';
+      readonly digest: Digest;
+      readonly sizeBytes: number;
+      /** The digest or the length that it has, or why the disk cannot read it. */
+      readonly found?: string;
+      readonly isDropped: boolean;
+    }
+  | ({ readonly type: 'done' } & VerifyResult);
+
+const pageSize = 64;
+const tellMs = 250;
+/** One a core that hashes: more would only take turns. */
+const atOnce = Math.min(4, Math.max(1, availableParallelism() - 1));
+
+/** Rejects with the signal's reason, and when the index cannot be used. */
+export async function verify(parts: VerifyParts, options: VerifyOptions): Promise<VerifyResult> {
+  const { onEvent = () => {} } = options;
+  const failing = new AbortController();
+  const signal = AbortSignal.any([options.signal, failing.signal]);
+  const { bytes: totalBytes, blobs: totalBlobs } = parts.records.totals;
+  const count = { checkedBlobs: 0, checkedBytes: 0, damaged: 0, missing: 0, dropped: 0 };
+  const tell = () => {
+    const { checkedBlobs, checkedBytes } = count;
+    onEvent({ type: 'progress', checkedBlobs, totalBlobs, checkedBytes, totalBytes });
+  };
+  let toldAt = performance.now();
+  const check = async (blob: StoredBlob) => {
+    const lie = await lieOf(parts, blob, { ...options, signal });
+    count.checkedBlobs++;
+    count.checkedBytes += blob.size;
+    if (lie) {
+      count[lie.type]++;
+      if (lie.isDropped) count.dropped++;
+      onEvent(lie);
+    }
+    if (performance.now() - toldAt < tellMs) return;
+    toldAt = performance.now();
+    tell();
+  };
+
+  tell();
+  const blobs = pages(parts);
+  const work = async () => {
+    try {
+      for (const blob of blobs) {
+        signal.throwIfAborted();
+        await check(blob);
+      }
+    } catch (error) {
+      failing.abort(error);
+    }
+  };
+  // All of them are over when it is, however it ends.
+  await Promise.all(Array.from({ length: atOnce }, work));
+  signal.throwIfAborted();
+  tell();
+  onEvent({ type: 'done', ...count });
+  return count;
+}
+
+/** In digest order; what comes meanwhile may be among them. */
+function pages({ records }: VerifyParts): Iterable<StoredBlob> {
+  let page: StoredBlob[] = [];
+  let last = '';
+  let isEnded = false;
+  const next = (): IteratorResult<StoredBlob> => {
+    if (page.length === 0 && !isEnded) {
+      page = records.blobsAfter(last, pageSize);
+      last = page.at(-1)?.digest ?? last;
+      isEnded = page.length === 0;
+    }
+    const value = page.shift();
+    return value ? { value } : { value: undefined, done: true };
+  };
+  // One for all who take from it.
+  return { [Symbol.iterator]: () => ({ next }) };
+}
+
+async function lieOf(
+  parts: VerifyParts,
+  blob: StoredBlob,
+  { repair, signal }: VerifyOptions,
+): Promise<Exclude<VerifyEvent, { readonly type: 'progress' | 'done' }> | undefined> {
+  const verdict = await checkBlob(parts, blob, { signal, mayDrop: repair });
+  if (verdict.state !== 'damaged' && verdict.state !== 'missing') return undefined;
+  const about = { type: verdict.state, digest: blob.digest, sizeBytes: blob.size, isDropped: repair };
+  return verdict.state === 'damaged' ? { ...about, found: verdict.found } : about;
+}
