@@ -19,6 +19,8 @@ export interface EvictorOptions {
   readonly stopping?: AbortSignal;
 }
 
+export type Removable = Pick<UsedBlob, 'digest' | 'size'>;
+
 type Reason = 'size' | 'age';
 /** `freed`: what the pass has freed when it comes to this blob. */
 type IsWanted = (blob: UsedBlob, freed: number) => boolean;
@@ -70,6 +72,25 @@ export class Evictor {
     return this.#pass('age', undefined, ({ usedAt }) => usedAt < since);
   }
 
+  /**
+   * Records and files in one turn, so that a blob that is committed right after is never undone. What `letGo` deletes
+   * goes with them. Resolves, when the files are gone, to how much it was.
+   */
+  async remove(blobs: readonly Removable[], letGo?: () => void): Promise<number> {
+    if (blobs.length === 0 && !letGo) return 0;
+    try {
+      this.#forget(blobs, letGo);
+    } catch (error) {
+      // A full disk takes not even the deletion of a record. A record without a file is a miss and heals itself.
+      if (!isDiskFull(error) || blobs.length === 0) throw error;
+      const freed = await this.#unlink(blobs);
+      this.#forget(blobs, letGo);
+      await this.#unlink(blobs);
+      return freed;
+    }
+    return this.#unlink(blobs);
+  }
+
   async #pass(reason: Reason, from: UsedBlob | undefined, isWanted: IsWanted): Promise<number> {
     const { records, metrics, log, stopping } = this.#options;
     let [freed, blobs, after] = [0, 0, from];
@@ -78,7 +99,7 @@ export class Evictor {
       // From here to the removal it is one turn: nobody can pin, use or replace what is about to go.
       const found = after ? records.oldest(turnSize, after) : records.oldest(turnSize);
       const { chosen, last, isDone } = this.#choose(found, after, (blob, more) => isWanted(blob, freed + more));
-      freed += await this.#remove(chosen);
+      freed += await this.remove(chosen);
       blobs += chosen.length;
       metrics.evictions.inc({ reason }, chosen.length);
       if (isDone || found.length < turnSize) break;
@@ -112,30 +133,15 @@ export class Evictor {
     this.#skippedVersion = pins.version;
   }
 
-  /** Records and files in one turn, so that a blob that is committed right after is never undone. */
-  async #remove(blobs: readonly UsedBlob[]): Promise<number> {
-    if (blobs.length === 0) return 0;
-    try {
-      this.#forget(blobs);
-    } catch (error) {
-      // A full disk takes not even the deletion of a record. A record without a file is a miss and heals itself.
-      if (!isDiskFull(error)) throw error;
-      const freed = await this.#unlink(blobs);
-      this.#forget(blobs);
-      await this.#unlink(blobs);
-      return freed;
-    }
-    return this.#unlink(blobs);
-  }
-
-  #forget(blobs: readonly UsedBlob[]): void {
+  #forget(blobs: readonly Removable[], letGo: (() => void) | undefined): void {
     const { records } = this.#options;
     records.batch(() => {
+      letGo?.();
       for (const { digest } of blobs) records.deleteBlob(digest);
     });
   }
 
-  async #unlink(blobs: readonly UsedBlob[]): Promise<number> {
+  async #unlink(blobs: readonly Removable[]): Promise<number> {
     const bytes = blobs.reduce((sum, { size }) => sum + size, 0);
     this.#leavingBytes += bytes;
     const removals = await Promise.allSettled(blobs.map(({ digest }) => this.#options.store.remove(digest)));

@@ -1,4 +1,5 @@
 // One transfer that fills the cache for everyone who asks for the digest. It belongs to no request.
+import { traced } from '../observe/spans.ts';
 import { formatRepository, type Repository } from '../oci/repository.ts';
 import type { BlobStore } from '../store/blob-store.ts';
 import type { Disk } from '../store/disk.ts';
@@ -9,8 +10,10 @@ import type { Source } from '../upstream/upstreams.ts';
 import { adoptableSize, adoptFile } from './adopt-file.ts';
 import { askFirst, type FirstQuestion } from './ask-first.ts';
 import type { Budget, Reservation } from './budget.ts';
-import { asError, isWorthless, NoRoomError, YieldedError } from './fill-failure.ts';
-import { keepBlob } from './keep-blob.ts';
+import { asError, isWorthless, YieldedError } from './fill-failure.ts';
+import { putAway, takeRoom } from './fill-room.ts';
+import { startFillSpan } from './fill-span.ts';
+import { FillProgress, type FillStatus } from './fill-status.ts';
 import { type Ground, type MayUse, noteBlob } from './links.ts';
 import type { Share, Slots } from './slots.ts';
 import { Transfer } from './transfer.ts';
@@ -50,7 +53,9 @@ export class Fill {
   /** Never rejects; the failure, if the blob was not committed. */
   readonly ended: Promise<unknown>;
   readonly #options: FillOptions;
+  readonly #progress: FillProgress;
   readonly #controller = new AbortController();
+  readonly #span: ReturnType<typeof startFillSpan>;
   readonly #signal: AbortSignal;
   #isWanted: boolean;
   #readers = 0;
@@ -61,13 +66,19 @@ export class Fill {
 
   constructor(options: FillOptions) {
     this.source = options.source;
+    this.#progress = new FillProgress(options.size);
     this.#options = options;
     this.#isWanted = options.isWanted;
     this.#signal = AbortSignal.any([options.stopping, this.#controller.signal]);
     const opened = Promise.withResolvers<Spool | undefined>();
     this.opened = opened.promise;
     this.opened.catch(() => {}); // nobody may be waiting any more
-    this.ended = this.#run(opened.resolve).then(
+    const open = (spool: Spool | undefined) => {
+      this.#progress.spool = spool;
+      opened.resolve(spool);
+    };
+    this.#span = startFillSpan(options);
+    this.ended = traced(this.#span, () => this.#run(open)).then(
       () => undefined,
       (error: unknown) => {
         options.onSettled(error);
@@ -96,6 +107,18 @@ export class Fill {
     return this.#hasSlot;
   }
 
+  get status(): FillStatus {
+    const { repository, upstream } = this.source;
+    return {
+      digest: this.#options.digest,
+      repository: formatRepository(repository),
+      upstream: upstream.name,
+      readers: this.#readers,
+      isWanted: this.#isWanted,
+      ...this.#progress.status,
+    };
+  }
+
   /** On what ground it may be read for a repository of its registry; `undefined`: it is for those who may see more. */
   groundFor({ isPrivate }: Repository): Ground | undefined {
     if (!this.source.repository.isPrivate) return this.#options.mayShare() ? 'shared' : 'registry';
@@ -110,6 +133,7 @@ export class Fill {
 
   /** Somebody waits for it, or reads it, until the function is called that this returns. */
   enter(): () => void {
+    this.#span?.join();
     this.#readers++;
     if (!this.#isWanted) {
       this.#isWanted = true;
@@ -163,7 +187,8 @@ export class Fill {
     }
     const { response, size } = answer;
     const claimed = spools.leftovers.claim(digest);
-    const reservation = await this.#reserve(size, claimed);
+    const room = { size, claimed, isWanted: () => this.#isWanted };
+    const reservation = await takeRoom(this.#options, room, this.#signal);
     try {
       await this.#receive(response, await spools.open(digest, size, origin), { reservation, claimed, open });
     } catch (error) {
@@ -196,12 +221,15 @@ export class Fill {
         parallel: () => (this.#isWanted && !isPlain ? lanes() : 1),
         signal: this.#signal,
         onResume,
-        onWrote: (bytes) => reservation.wrote(bytes),
+        onWrote: (bytes) => {
+          reservation.wrote(bytes);
+          this.#progress.wrote(bytes);
+        },
       });
       await this.#transfer.run();
       await spool.verify();
       open(spool);
-      await this.#keep(spool, reservation);
+      await putAway(this.#options, { repository: source.repository, spool, reservation });
     } catch (error) {
       disk.report(error);
       onSettled(error);
@@ -212,35 +240,6 @@ export class Fill {
       throw error;
     } finally {
       await spool.close();
-    }
-  }
-
-  async #keep(spool: Spool, reservation: Reservation): Promise<void> {
-    const { source, spools, onSettled } = this.#options;
-    if (!reservation.isKept) {
-      onSettled();
-      await spools.discard(spool);
-      // Its readers still hold the bytes on the disk.
-      void spool.closed.then(() => reservation.release());
-      return;
-    }
-    await keepBlob(this.#options, source.repository, spool);
-    reservation.release();
-    onSettled();
-  }
-
-  /** `claimed`: bytes of a leftover, which count for it from now on or, without room, for themselves again. */
-  async #reserve(size: number, claimed: number): Promise<Reservation> {
-    const { digest, budget, spools } = this.#options;
-    try {
-      const reservation = await budget.reserve(size, this.#signal, claimed);
-      if (reservation && (reservation.isKept || this.#isWanted)) return reservation;
-      // What is not kept is of use only to somebody who waits.
-      reservation?.release();
-      throw new NoRoomError(digest);
-    } catch (error) {
-      await spools.leftovers.add(digest);
-      throw error;
     }
   }
 }

@@ -13,6 +13,7 @@ import type { Source } from '../upstream/upstreams.ts';
 import type { Budget } from './budget.ts';
 import { Fill, type FillOptions } from './fill.ts';
 import { failureReason } from './fill-failure.ts';
+import type { FillStatus } from './fill-status.ts';
 import type { MayUse } from './links.ts';
 import { isFull, type Share, Slots } from './slots.ts';
 
@@ -64,6 +65,11 @@ export class Fills {
 
   find(digest: Digest): Fill | undefined {
     return this.#running.get(digest);
+  }
+
+  /** Those in flight, in the order in which they began. */
+  status(): readonly FillStatus[] {
+    return Array.from(this.#running.values(), ({ status }) => status);
   }
 
   /** The caller has just seen, in the same turn, that none runs and that nothing here counts as stored for the source. */

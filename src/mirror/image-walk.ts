@@ -116,19 +116,17 @@ export class ImageWalk {
     if (records.blob(digest)?.proven && this.#mayGive(digest)) return true;
     const fill = fills.find(digest);
     if (fill?.source.repository.registry !== this.#repository.registry) return false;
-    if (!fill.isFor(this.#repository) && !this.#isOpen(digest, fill.groundFor(this.#repository))) return false;
+    if (
+      !fill.isFor(this.#repository) &&
+      !isOpenOn(fill.groundFor(this.#repository), this.#options.records, { repository: this.#repository, digest })
+    )
+      return false;
     this.#isLasting = false;
     return fill.isWritten;
   }
 
   #mayGive(digest: Digest): boolean {
-    return this.#isOpen(digest, this.#options.mayUse(this.#repository, digest));
-  }
-
-  /** What is everybody's needs no link yet: it gets one. */
-  #isOpen(digest: Digest, ground: Ground | undefined): boolean {
-    if (ground !== 'registry') return ground === 'shared';
-    return isGiven(ground, this.#options.records.link(this.#repository, digest));
+    return isOpen(this.#options, this.#repository, digest);
   }
 
   /** A blob that was evicted lost its links; back by way of another repository it is still this manifest's. */
@@ -139,6 +137,25 @@ export class ImageWalk {
     const unlinked = [...blobs, ...way].filter(({ digest }) => !records.link(this.#repository, digest));
     if (unlinked.length > 0) tryToRemember(disk, () => records.addLinks(this.#repository, unlinked));
   }
+}
+
+/** Whether what rests here of a digest would be given to the repository, with every upstream away. */
+export function isOpen(
+  { records, mayUse }: Pick<ImageWalkOptions, 'records' | 'mayUse'>,
+  repository: Repository,
+  digest: Digest,
+): boolean {
+  return isOpenOn(mayUse(repository, digest), records, { repository, digest });
+}
+
+/** What is everybody's needs no link yet: it gets one. */
+function isOpenOn(
+  ground: Ground | undefined,
+  records: Pick<Records, 'link'>,
+  { repository, digest }: { readonly repository: Repository; readonly digest: Digest },
+): boolean {
+  if (ground !== 'registry') return ground === 'shared';
+  return isGiven(ground, records.link(repository, digest));
 }
 
 /** An attestation alone is no image, unless there is nothing else. */

@@ -25,6 +25,10 @@ export class Extents {
     this.#list.splice(first, after - first, merged);
   }
 
+  get total(): number {
+    return this.#list.reduce((sum, { start, end }) => sum + end - start, 0);
+  }
+
   /** The exclusive end of what is written without a gap from `position` on; `position` itself when nothing is. */
   endFrom(position: number): number {
     const extent = this.#list.find(({ start, end }) => start <= position && position < end);

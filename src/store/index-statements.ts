@@ -44,10 +44,29 @@ export function prepareStatements(database: DatabaseSync) {
          OR EXISTS (SELECT 1 FROM links WHERE repository = r.id))
        ORDER BY name LIMIT ?`,
     ),
+    repositoriesFrom: database.prepare(
+      `SELECT DISTINCT registry || '/' || path AS name FROM repositories AS r
+       WHERE registry || '/' || path >= ? AND (EXISTS (SELECT 1 FROM tags WHERE repository = r.id)
+         OR EXISTS (SELECT 1 FROM links WHERE repository = r.id))
+       ORDER BY name LIMIT ?`,
+    ),
     link: database.prepare(
       `SELECT size, media_type AS mediaType, proven FROM repositories AS r CROSS JOIN links ON repository = r.id
        WHERE ${seen} AND digest = ?4 ORDER BY private DESC`,
     ),
+    linksAfter: database.prepare(
+      `SELECT digest, size, media_type AS mediaType, proven FROM links
+       WHERE repository = ${own} AND digest > ?4 ORDER BY digest LIMIT ?5`,
+    ),
+    holders: database.prepare(
+      `SELECT id, registry, path, private FROM links CROSS JOIN repositories AS r ON r.id = repository
+       WHERE digest = ? AND repository > ? ORDER BY repository LIMIT ?`,
+    ),
+    otherHolder: database.prepare(
+      `SELECT 1 FROM links CROSS JOIN repositories AS r ON r.id = repository
+       WHERE digest = ?3 AND NOT (registry = ?1 AND path = ?2) LIMIT 1`,
+    ),
+    deleteLink: database.prepare('DELETE FROM links WHERE repository = ? AND digest = ?'),
     // What was proven is no less so, nor anything else, for a manifest that names it.
     putLink: database.prepare(
       `INSERT INTO links (repository, digest, size, media_type, proven) VALUES (?, ?, ?, ?, ?)
@@ -59,12 +78,20 @@ export function prepareStatements(database: DatabaseSync) {
       `SELECT digest, checked_at AS checkedAt, earlier FROM repositories AS r CROSS JOIN tags ON repository = r.id
        WHERE ${seen} AND tag = ?4 ORDER BY private DESC LIMIT 1`,
     ),
+    tagsFrom: database.prepare(
+      `SELECT tag, digest, checked_at AS checkedAt, earlier FROM tags
+       WHERE repository = ${own} AND tag >= ?4 ORDER BY tag LIMIT ?5`,
+    ),
+    tagsMeaning: database.prepare(
+      `SELECT tag FROM tags WHERE digest = ?4 AND repository = ${own} AND tag > ?5 ORDER BY tag LIMIT ?6`,
+    ),
     putTag: database.prepare(
       'INSERT OR REPLACE INTO tags (repository, tag, digest, checked_at, earlier) VALUES (?, ?, ?, ?, ?)',
     ),
     deleteTag: database.prepare(
       `DELETE FROM tags WHERE tag = ?4 AND repository IN (SELECT id FROM repositories WHERE ${seen})`,
     ),
+    deleteOwnTag: database.prepare('DELETE FROM tags WHERE repository = ? AND tag = ?'),
     tags: database.prepare(
       `SELECT tag FROM tags WHERE repository = ${seenByAll} AND tag > ?4
        UNION SELECT tag FROM tags WHERE repository = ${own} AND tag > ?4 ORDER BY tag LIMIT ?5`,
@@ -75,6 +102,8 @@ export function prepareStatements(database: DatabaseSync) {
       `SELECT digest FROM subjects WHERE repository = ${seenByAll} AND subject = ?4
        UNION SELECT digest FROM subjects WHERE repository = ${own} AND subject = ?4 ORDER BY digest LIMIT ?5`,
     ),
+    subject: database.prepare(`SELECT subject FROM subjects WHERE digest = ?4 AND repository = ${own} LIMIT 1`),
+    deleteSubject: database.prepare('DELETE FROM subjects WHERE repository = ? AND digest = ?'),
     deleteSubjects: database.prepare('DELETE FROM subjects WHERE digest = ?'),
 
     pin: database.prepare('INSERT OR IGNORE INTO pins (repository, reference) VALUES (?, ?)'),

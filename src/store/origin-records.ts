@@ -1,9 +1,10 @@
 // From which registries the bytes came that rest here, as the index knows it, and whether everybody could see them there.
 import type { Digest } from '../oci/digest.ts';
 import type { Repository } from '../oci/repository.ts';
-import { classOf, RepositoryRecords } from './repository-records.ts';
+import { ListedRecords } from './listed-records.ts';
+import { classOf } from './pin-records.ts';
 
-export class OriginRecords extends RepositoryRecords {
+export class OriginRecords extends ListedRecords {
   readonly #origins = this.memory<boolean>(16_384);
 
   /**

@@ -7,7 +7,9 @@ import type { Use } from './least-recent.ts';
 import { UsagePages } from './usage-pages.ts';
 import { VerdictRecords } from './verdict-records.ts';
 
-export type { Link, Pin, TagRecord } from './repository-records.ts';
+export type { ListedTag } from './listed-records.ts';
+export type { Pin } from './pin-records.ts';
+export type { Link, TagRecord, Watch } from './repository-records.ts';
 export type { Verdict } from './verdict-records.ts';
 
 export interface BlobRecord {
@@ -41,7 +43,6 @@ export class Records extends VerdictRecords {
   readonly #usage: UsagePages;
   readonly #blobs = this.memory<BlobRecord | undefined>();
   #renewed = Promise.withResolvers<void>();
-  #losses = 0;
 
   constructor(path: string, { onDamaged, onFault }: RecordsOptions = {}) {
     const index = new IndexConnection(path);
@@ -57,7 +58,7 @@ export class Records extends VerdictRecords {
       onDamaged &&
         ((why, movedTo) => {
           for (const { reference, ...repository } of salvagePins(movedTo)) this.pin(repository, reference);
-          this.#losses++;
+          this.lost();
           onDamaged(why, movedTo);
           this.#renewed.resolve();
           this.#renewed = Promise.withResolvers();
@@ -73,11 +74,6 @@ export class Records extends VerdictRecords {
   /** Resolves the next time that a damaged index is replaced by a new one: nothing on the disk has a record then. */
   get renewed(): Promise<void> {
     return this.#renewed.promise;
-  }
-
-  /** Grows whenever something that rested here may rest here no longer. */
-  get losses(): number {
-    return this.#losses;
   }
 
   get totals(): { bytes: number; blobs: number } {
@@ -128,7 +124,7 @@ export class Records extends VerdictRecords {
       if (!gone) return;
       this.deleteDigest(digest);
       this.#blobs.forget(digest);
-      this.#losses++;
+      this.lost();
       this.#usage.forget(gone.id);
     });
   }
@@ -151,6 +147,12 @@ export class Records extends VerdictRecords {
   touchBlob(digest: Digest): void {
     const record = this.blob(digest);
     if (record) this.touch(record.id);
+  }
+
+  /** In milliseconds of the epoch; `undefined` of what does not rest here. */
+  lastUse(digest: Digest): number | undefined {
+    const record = this.blob(digest);
+    return record && this.#usage.usedAt(record.id);
   }
 
   /** Least recently used first, after `after`, at most `limit`. */

@@ -1,12 +1,11 @@
-// What repositories hold, as the index knows it: which digests, what each tag meant last, and what is pinned.
+// What repositories hold, as the index knows it: which digests, and what each tag meant last.
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import { isManifestType } from '../oci/media-types.ts';
-import { parseReference, type Reference } from '../oci/reference.ts';
 import { formatRepository, type Repository } from '../oci/repository.ts';
 import type { IndexConnection } from './index-connection.ts';
-import type { Statements } from './index-statements.ts';
-import { RowMemory } from './row-memory.ts';
+import { classOf, keyOf, type Pin, PinRecords } from './pin-records.ts';
+import type { RowMemory } from './row-memory.ts';
 
 /** `proven`: by the repository's registry, under this name. Else a manifest named it, which anybody may write. */
 export interface Link extends Descriptor {
@@ -27,33 +26,31 @@ export interface TagRecord {
   readonly earlier?: Digest | undefined;
 }
 
-export interface Pin {
+/** What a repository was given since somebody began to look. */
+export interface Watch extends Disposable {
   readonly repository: Repository;
-  readonly reference: Reference;
+  /** Digests that were linked to it or that a tag of it was said to mean. */
+  readonly added: Set<Digest>;
+}
+
+export interface LetGo {
+  readonly tags: readonly string[];
+  readonly digests: readonly Digest[];
 }
 
 /**
  * What is written of a repository that only some may see is read by no other; they read what everybody may see too, after
  * their own.
  */
-export class RepositoryRecords {
-  protected readonly index: IndexConnection;
-  readonly #memories: Pick<RowMemory<unknown>, 'clear'>[] = [];
+export class RepositoryRecords extends PinRecords {
   readonly #links: RowMemory<Link | undefined>;
   readonly #tags: RowMemory<TagRecord | undefined>;
-  #pinned = new Set<string>();
-  #pinsVersion = 0;
-  #gains = 0;
+  readonly #watches = new Set<Watch>();
 
   constructor(index: IndexConnection) {
-    this.index = index;
+    super(index);
     this.#links = this.memory();
     this.#tags = this.memory(4096);
-  }
-
-  /** Grows whenever something rests here, or is a repository's, that was not, or was not proven. */
-  get gains(): number {
-    return this.#gains;
   }
 
   /** What this repository's manifests, or its upstream, said of the digest; `undefined` when neither named it. */
@@ -86,8 +83,9 @@ export class RepositoryRecords {
 
   putTag(repository: Repository, tag: string, { digest, checkedAt, earlier }: TagRecord): void {
     this.index.batch(() => {
-      const id = this.#findOrAdd(repository);
-      if (this.#isPinned(repository) && this.tag(repository, tag)?.digest !== digest) this.#pinsVersion++;
+      const id = this.findOrAdd(repository);
+      if (this.hasPins(repository) && this.tag(repository, tag)?.digest !== digest) this.pinsMoved();
+      if (this.#watches.size > 0) this.#tell(repository, [{ digest }]);
       this.sql.putTag.run(id, tag, digest, checkedAt, earlier ?? null);
       this.#tags.forget(tagOf(repository, tag));
     });
@@ -98,7 +96,7 @@ export class RepositoryRecords {
     this.index.batch(() => {
       this.sql.deleteTag.run(...keyOf(repository), tag);
       this.#tags.forget(tagOf(repository, tag));
-      if (this.#isPinned(repository)) this.#pinsVersion++;
+      if (this.hasPins(repository)) this.pinsMoved();
     });
   }
 
@@ -115,41 +113,13 @@ export class RepositoryRecords {
 
   /** The repository has a manifest that refers to `subject`. */
   addReferrer(repository: Repository, subject: Digest, digest: Digest): void {
-    this.index.batch(() => this.sql.putSubject.run(this.#findOrAdd(repository), subject, digest));
+    this.index.batch(() => this.sql.putSubject.run(this.findOrAdd(repository), subject, digest));
   }
 
   /** Of the manifests that rest here, at most `limit`. */
   referrers(repository: Repository, subject: Digest, limit: number): Digest[] {
     const rows = this.index.act(() => this.sql.referrers.all(...keyOf(repository), subject, limit));
     return (rows as { digest: Digest }[]).map(({ digest }) => digest);
-  }
-
-  /**
-   * `reference` is a tag or a digest; whether anything of it is here does not matter, nor who may see the repository: a
-   * pin is of a name.
-   */
-  pin({ registry, path }: Repository, reference: string): void {
-    this.index.batch(() => {
-      const id = this.#findOrAdd({ registry, path });
-      this.sql.pin.run(id, reference);
-    });
-    this.loadPins();
-  }
-
-  unpin({ registry, path }: Repository, reference: string): void {
-    this.index.batch(() => {
-      const id = this.#find({ registry, path });
-      if (id !== undefined) this.sql.unpin.run(id, reference);
-    });
-    this.loadPins();
-  }
-
-  pins(): Pin[] {
-    const rows = this.index.act(() => this.sql.pins.all() as { registry: string; path: string; reference: string }[]);
-    return rows.flatMap(({ registry, path, reference: text }) => {
-      const reference = parseReference(text);
-      return reference ? [{ repository: { registry, path }, reference }] : [];
-    });
   }
 
   /** What a pin means: its digest, or that of its tag to everybody and to those who may see more. */
@@ -161,31 +131,30 @@ export class RepositoryRecords {
     return [...new Set(seen)];
   }
 
-  /** Grows whenever what the pins mean may have grown: a pin, a tag of its repository, a manifest that came for it. */
-  get pinsVersion(): number {
-    return this.#pinsVersion;
+  /** Until it is disposed of. What is rolled back counts too. */
+  watch(repository: Repository): Watch {
+    const watch: Watch = { repository, added: new Set(), [Symbol.dispose]: () => this.#watches.delete(watch) };
+    this.#watches.add(watch);
+    return watch;
   }
 
-  protected get sql(): Statements {
-    return this.index.statements;
-  }
-
-  /** Whenever the pins may be others. */
-  protected loadPins(): void {
-    this.#pinned = new Set((this.sql.pins.all() as unknown as Repository[]).map(formatRepository));
-    this.#pinsVersion++;
-  }
-
-  /** Of rows that are asked for at every pull; all of them together take some 12 MB. */
-  protected memory<T>(most = 8192): RowMemory<T> {
-    const memory = new RowMemory<T>(() => this.index.isInBatch, most);
-    this.#memories.push(memory);
-    return memory;
-  }
-
-  /** Whenever the rows may be others, whoever wrote them. */
-  protected forgetAll(): void {
-    for (const memory of this.#memories) memory.clear();
+  /** Of what was written under its name and class alone. What rests here does so still. */
+  letGo(repository: Repository, { tags, digests }: LetGo): void {
+    const id = this.find(repository);
+    if (id === undefined) return;
+    this.lost();
+    this.index.batch(() => {
+      for (const tag of tags) {
+        this.sql.deleteOwnTag.run(id, tag);
+        this.#tags.forget(tagOf(repository, tag));
+      }
+      for (const digest of digests) {
+        this.sql.deleteLink.run(id, digest);
+        this.sql.deleteSubject.run(id, digest);
+        this.#links.forget(digest);
+      }
+      if (tags.length > 0 && this.hasPins(repository)) this.pinsMoved();
+    });
   }
 
   /** In the batch that deletes its blob: all that repositories hold of it. */
@@ -197,37 +166,23 @@ export class RepositoryRecords {
     this.sql.deleteSubjects.run(digest);
   }
 
-  protected gained(): void {
-    this.#gains++;
-  }
-
   #putLinks(repository: Repository, descriptors: readonly Descriptor[], proven: 0 | 1): void {
     this.index.batch(() => {
-      const id = this.#findOrAdd(repository);
+      const id = this.findOrAdd(repository);
+      if (this.#watches.size > 0) this.#tell(repository, descriptors);
       for (const { digest, size, mediaType } of descriptors) {
         this.sql.putLink.run(id, digest, size, mediaType, proven);
         this.#links.forget(digest);
       }
-      if (this.#isPinned(repository) && descriptors.some(({ mediaType }) => isManifestType(mediaType)))
-        this.#pinsVersion++;
+      if (this.hasPins(repository) && descriptors.some(({ mediaType }) => isManifestType(mediaType))) this.pinsMoved();
     });
   }
 
-  #isPinned(repository: Repository): boolean {
-    return this.#pinned.size > 0 && this.#pinned.has(formatRepository(repository));
+  #tell(repository: Repository, named: readonly Pick<Descriptor, 'digest'>[]): void {
+    const name = formatRepository(repository);
+    for (const watch of this.#watches)
+      if (formatRepository(watch.repository) === name) for (const { digest } of named) watch.added.add(digest);
   }
-
-  #find(repository: Repository): number | undefined {
-    return (this.sql.repository.get(...keyOf(repository)) as { id: number } | undefined)?.id;
-  }
-
-  #findOrAdd(repository: Repository): number {
-    return this.#find(repository) ?? Number(this.sql.addRepository.run(...keyOf(repository)).lastInsertRowid);
-  }
-}
-
-function keyOf(repository: Repository): [string, string, 0 | 1] {
-  return [repository.registry, repository.path, classOf(repository)];
 }
 
 /** Whose view of the index it is. */
@@ -238,9 +193,4 @@ function viewOf(repository: Repository): string {
 /** In every view. */
 function tagOf(repository: Repository, tag: string): string {
   return `${formatRepository(repository)}:${tag}`;
-}
-
-/** In the index: 1 where only some may see it. */
-export function classOf({ isPrivate }: Repository): 0 | 1 {
-  return isPrivate ? 1 : 0;
 }

@@ -46,6 +46,10 @@ export class UsagePages {
     this.#plan();
   }
 
+  usedAt(id: number): number | undefined {
+    return this.#usage.usedAt(id);
+  }
+
   oldest(limit: number, after: Use | undefined): Use[] {
     return this.#usage.oldest(limit, after);
   }

@@ -57,7 +57,11 @@ export class Usage {
   }
 
   has(id: number): boolean {
-    return (this.#times[id] ?? 0) !== 0;
+    return this.usedAt(id) !== undefined;
+  }
+
+  usedAt(id: number): number | undefined {
+    return this.#times[id] || undefined;
   }
 
   /** What `restore` wants, should the index refuse to forget it too. */

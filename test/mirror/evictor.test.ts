@@ -246,6 +246,37 @@ describe('when something refuses', () => {
   const full = Object.assign(new Error('database or disk is full'), { code: 'ERR_SQLITE_ERROR', errcode: 13 });
   const readOnly = Object.assign(new Error('readonly database'), { code: 'ERR_SQLITE_ERROR', errcode: 8 });
 
+  test('what is let go of with a blob goes after its file too, where a full disk takes nothing before', async () => {
+    const scene = new Scene();
+    scene.add('blob', 10);
+    const acts: string[] = [];
+    let freeBytes = 0;
+    const evictor = new Evictor({
+      ...scene,
+      records: {
+        oldest: (limit, after) => scene.records.oldest(limit, after),
+        deleteBlob: (digest) => scene.records.deleteBlob(digest),
+        batch: (work) => {
+          if (freeBytes === 0) throw full;
+          return scene.records.batch(work);
+        },
+      },
+      store: {
+        remove: async () => {
+          acts.push('file');
+          freeBytes += 10;
+        },
+      },
+      log: pino({ level: 'silent' }),
+    });
+    await expect(evictor.remove([], () => acts.push('never'))).rejects.toThrow('full');
+    expect(await evictor.remove([{ digest: named('blob'), size: 10 }], () => acts.push('links'))).toBe(10);
+    expect(acts).toEqual(['file', 'links', 'file']);
+    expect(await evictor.remove([], () => acts.push('tags'))).toBe(0);
+    expect(acts).toEqual(['file', 'links', 'file', 'tags']);
+    expect(scene.records.totals.blobs).toBe(0);
+  });
+
   test('an index that a full disk keeps from forgetting: the files go first, then their records', async () => {
     const scene = new Scene();
     scene.addMany(3, 10);

@@ -4,6 +4,7 @@ import { appendFile, mkdir, open, readdir, rm, truncate } from 'node:fs/promises
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { digestOf } from '../../src/oci/digest.ts';
+import { BlobStore } from '../../src/store/blob-store.ts';
 import { readFrom, ScratchStore } from './scratch-store.ts';
 
 const bytes = Buffer.from('the bytes of a manifest');
@@ -19,6 +20,18 @@ describe('a blob that was put', () => {
     expect(content && (await readFrom(content, 4))).toEqual(bytes.subarray(4));
     await content?.close();
     expect(await scratch.openFiles()).toEqual([]);
+  });
+
+  test('may be looked at, which is remembered by nobody', async () => {
+    await using scratch = await ScratchStore.open();
+    await scratch.store.put(digest, bytes);
+    expect(await scratch.store.look(digest, bytes.length)).toBe(scratch.store.remembered(digest));
+    const other = new BlobStore(scratch.layout);
+    expect(await other.look(digest, bytes.length)).toEqual(new Uint8Array(bytes));
+    expect(other.remembered(digest)).toBeUndefined();
+    expect(await other.look(digest, bytes.length + 1)).toBeUndefined();
+    await rm(scratch.layout.blob(digest));
+    expect(await other.look(digest, bytes.length)).toBeUndefined();
   });
 
   test('is the only file left, under its final name', async () => {

@@ -86,6 +86,8 @@ describe('extents', () => {
           extents.add(start, end);
           naive.add(start, end);
           for (let at = 0; at <= size; at++) expect(extents.endFrom(at)).toBe(naive.endFrom(at));
+          const missing = naive.gaps(0, size).reduce((sum, gap) => sum + gap.end - gap.start, 0);
+          expect(extents.total).toBe(size - missing);
         }
       }),
     );

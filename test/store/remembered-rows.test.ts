@@ -71,6 +71,12 @@ const write = fc.oneof(
   writes((records, ...[by, one]) => records.proveLink(by, one), repository, descriptor),
   writes((records, ...[by, name, is]) => records.putTag(by, name, is), repository, tag, tagRecord),
   writes((records, ...[by, name]) => records.deleteTag(by, name), repository, tag),
+  writes(
+    (records, ...[by, names, some]) => records.letGo(by, { tags: names, digests: some }),
+    repository,
+    fc.array(tag, { maxLength: 2 }),
+    fc.array(digest, { maxLength: 2 }),
+  ),
   writes((records, ...[by, name]) => records.pin(by, name), repository, tag),
   writes((records, ...[by, name]) => records.unpin(by, name), repository, tag),
   writes((records, ...[by, subject, of]) => records.addReferrer(by, subject, of), repository, digest, digest),
