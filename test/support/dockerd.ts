@@ -16,6 +16,8 @@ export type DockerdOptions = {
   readonly hubLogin?: { readonly username: string; readonly password: string };
   /** An address besides loopback that is in reach. */
   readonly reachable?: string;
+  /** The whole of daemon.json. */
+  readonly daemonJson?: string;
 };
 
 export class Dockerd implements AsyncDisposable {
@@ -29,9 +31,11 @@ export class Dockerd implements AsyncDisposable {
     this.#process = started;
   }
 
-  static async start({ mirrors, hubLogin, storageDriver = 'vfs', reachable = '' }: DockerdOptions): Promise<Dockerd> {
+  static async start(options: DockerdOptions): Promise<Dockerd> {
+    const { mirrors, hubLogin, storageDriver = 'vfs', reachable = '', daemonJson = '{}' } = options;
     const dir = await tempDir('dockerd');
     await writeClientConfig(dir.path, hubLogin);
+    await writeFile(join(dir.path, 'daemon.json'), daemonJson);
     // Its own containerd: on a machine where the system's runs, dockerd would leave images in that one.
     const containerd = await Containerd.start();
     const args = [...flags(dir.path, containerd.address, mirrors), '--storage-driver', storageDriver];
@@ -44,9 +48,13 @@ export class Dockerd implements AsyncDisposable {
     return dockerd;
   }
 
+  /** As DOCKER_HOST has it. */
+  get host(): string {
+    return `unix://${this.#dir.path}/docker.sock`;
+  }
+
   async docker(...args: string[]): Promise<string> {
-    const { path } = this.#dir;
-    return await run('docker', ['--config', join(path, 'client'), '-H', `unix://${path}/docker.sock`, ...args]);
+    return await run('docker', ['--config', join(this.#dir.path, 'client'), '-H', this.host, ...args]);
   }
 
   /** Removes the image and every layer that nothing else uses. */
@@ -70,7 +78,6 @@ async function writeClientConfig(dir: string, login: DockerdOptions['hubLogin'])
   const auth = login && basic(login.username, login.password).replace('Basic ', '');
   const config = login ? { auths: { 'https://index.docker.io/v1/': { auth } } } : {};
   await mkdir(join(dir, 'client'));
-  await writeFile(join(dir, 'daemon.json'), '{}');
   await writeFile(join(dir, 'client', 'config.json'), JSON.stringify(config));
 }
 

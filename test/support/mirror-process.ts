@@ -7,6 +7,7 @@ import { StartedProcess } from './started-process.ts';
 import { type TempDir, tempDir } from './temp-dir.ts';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
+const sources = [process.execPath, 'src/main.ts'];
 
 export type MirrorOptions = {
   /** Registry host as users write it → address of the upstream that plays it. */
@@ -16,29 +17,34 @@ export type MirrorOptions = {
   readonly env?: NodeJS.ProcessEnv;
   /** Instead of a folder of its own, which is removed at the end. */
   readonly cacheDir?: string;
+  /** What `serve` is an argument of, instead of the sources. */
+  readonly command?: readonly string[];
 };
 
 type Places = { readonly port: number; readonly adminPort: number; readonly cacheDir: string | undefined };
+type Started = { readonly command: readonly string[]; readonly env: NodeJS.ProcessEnv };
 
 export class MirrorProcess implements AsyncDisposable {
   readonly dir: TempDir;
   readonly port: number;
   readonly adminPort: number;
   readonly cacheDir: string;
-  readonly #env: NodeJS.ProcessEnv;
+  readonly #started: Started;
   #process: StartedProcess | undefined;
 
-  private constructor(dir: TempDir, { port, adminPort, cacheDir }: Places, env: NodeJS.ProcessEnv) {
+  private constructor(dir: TempDir, { port, adminPort, cacheDir }: Places, started: Started) {
     this.dir = dir;
     this.port = port;
     this.adminPort = adminPort;
     this.cacheDir = cacheDir ?? join(dir.path, 'cache');
-    this.#env = env;
+    this.#started = started;
   }
 
-  static async start({ upstreams, config = {}, env = {}, cacheDir }: MirrorOptions): Promise<MirrorProcess> {
+  static async start(options: MirrorOptions): Promise<MirrorProcess> {
+    const { upstreams, config = {}, env = {}, cacheDir, command = sources } = options;
     const dir = await tempDir('mirror');
-    const mirror = new MirrorProcess(dir, { port: await freePort(), adminPort: await freePort(), cacheDir }, env);
+    const places = { port: await freePort(), adminPort: await freePort(), cacheDir };
+    const mirror = new MirrorProcess(dir, places, { command, env });
     const file = {
       listen: { host: '127.0.0.1', port: mirror.port },
       admin: { host: '127.0.0.1', port: mirror.adminPort },
@@ -127,8 +133,10 @@ export class MirrorProcess implements AsyncDisposable {
   /** Starts again on the same ports, configuration and cache; ends a running one with `stop` first. */
   async restart(): Promise<void> {
     if (this.#process?.isRunning) await this.stop();
-    const args = ['src/main.ts', 'serve', '--config', this.configFile];
-    this.#process = new StartedProcess('stillwater', process.execPath, args, { env: this.#env, cwd: project });
+    const { env, command } = this.#started;
+    const [program = '', ...first] = command;
+    const args = [...first, 'serve', '--config', this.configFile];
+    this.#process = new StartedProcess('stillwater', program, args, { env, cwd: project });
     await this.#process.ready(async () => (await fetch(`${this.adminUrl}/readyz`)).ok);
   }
 
