@@ -32,6 +32,8 @@ export interface ServerOptions extends ConnectionLimitsOptions {
   readonly idleMs: number;
   /** How long a client may take for a TLS handshake, and for the head of a request; twice as long for its body too. */
   readonly headMs?: number | undefined;
+  /** Where bodies are read: however long one takes, as long as it moves. */
+  readonly isPatientWithBodies?: boolean | undefined;
   readonly before?: Answers['before'];
 }
 
@@ -54,10 +56,20 @@ const usualHeadMs = 15_000;
 /** Throws when the address cannot be had, and says which and why. */
 export async function startServer<E extends Env & { Bindings: HttpBindings }>(
   app: Hono<E>,
-  { host, port, tls, maxConnections, idleMs, headMs = usualHeadMs, before, ...limits }: ServerOptions,
+  {
+    host,
+    port,
+    tls,
+    maxConnections,
+    idleMs,
+    headMs = usualHeadMs,
+    isPatientWithBodies,
+    before,
+    ...limits
+  }: ServerOptions,
 ): Promise<RunningServer> {
   let answer = answerOf({ fetch: app.fetch, before });
-  const { server, secure } = createListener(headMs, tls);
+  const { server, secure } = createListener({ headMs, requestMs: isPatientWithBodies ? 0 : 2 * headMs }, tls);
   const connections = new ConnectionLimits(limits);
   admitOnly(server, (socket) => connections.admit(socket));
   new RequestLimits((incoming, outgoing) => answer(incoming, outgoing)).guard(server);
@@ -95,13 +107,13 @@ function answerOf({ fetch, before }: Answers): RequestListener {
 }
 
 function createListener(
-  headMs: number,
+  { headMs, requestMs }: { readonly headMs: number; readonly requestMs: number },
   tls: Pems | undefined,
 ): { readonly server: Server; readonly secure?: ListenerTls } {
   const bounds: HttpOptions = {
     maxHeaderSize: 32 * 1024,
     headersTimeout: headMs,
-    requestTimeout: 2 * headMs,
+    requestTimeout: requestMs,
     // node looks at its time-outs twice a minute otherwise.
     connectionsCheckingInterval: Math.min(headMs, 1000),
     keepAliveTimeout: 75_000,

@@ -34,6 +34,28 @@ export function plainLines(log: Log): Log {
   return log.child({}, { redact: { paths: [...secrets], remove: true } });
 }
 
+/** Lines that are written at every level but `silent`. */
+export function auditLines(log: Log): Log {
+  const lines = audits.get(log) ?? log.child({ audit: true });
+  audits.set(log, lines);
+  lines.level = auditLevel(log.level);
+  return lines;
+}
+
+/** From now on, for all that was made of it too. */
+export function setLogLevel(log: Log, level: string): void {
+  log.level = level;
+  const audit = audits.get(log);
+  if (audit) audit.level = auditLevel(level);
+}
+
+/** One a log: an admin listener is put together anew with every reload. */
+const audits = new WeakMap<Log, Log>();
+
+function auditLevel(level: string): string {
+  return level === 'silent' ? 'silent' : 'info';
+}
+
 /** One line of an error and its causes, for a log field. */
 export function errorText(error: unknown): string {
   const lines: string[] = [];

@@ -1,5 +1,6 @@
 // Every metric the mirror exposes, under the fixed names of its contract; labels are bounded by configuration.
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, type Registry } from 'prom-client';
+import { FiguresRegistry, type UpstreamFigures, upstreamGauges } from './upstream-figures.ts';
 
 export interface CacheFigures {
   readonly bytes: number;
@@ -8,12 +9,33 @@ export interface CacheFigures {
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
-export function createMetrics() {
-  const registry = new Registry();
+export function createMetrics({ version = 'unknown' }: { readonly version?: string } = {}) {
+  const registry = new FiguresRegistry();
   collectDefaultMetrics({ register: registry });
+  // They are the sums of others, under the names of counters, which they are not.
+  for (const what of ['handles', 'requests', 'resources']) registry.removeSingleMetric(`nodejs_active_${what}_total`);
   const registers = [registry];
+  new Gauge({
+    name: 'stillwater_build_info',
+    help: 'Always 1; the labels tell which program runs.',
+    labelNames: ['version', 'node'],
+    registers,
+  }).set({ version, node: process.version }, 1);
+  let freeBytes: (() => Promise<number>) | undefined;
+  new Gauge({
+    name: 'stillwater_disk_free_bytes',
+    help: 'What is left to the mirror on the file system of the cache.',
+    registers,
+    async collect() {
+      const bytes = await freeBytes?.().catch(() => undefined);
+      if (bytes === undefined) this.remove();
+      else this.set(bytes);
+    },
+  });
   return {
     registry,
+    ...upstreamGauges(registry),
+    ...reloadMetrics(registers),
     requests: new Counter({
       name: 'stillwater_requests_total',
       help: 'Requests on the registry listener.',
@@ -35,7 +57,7 @@ export function createMetrics() {
     }),
     upstreamRequests: new Counter({
       name: 'stillwater_upstream_requests_total',
-      help: 'Requests sent to upstreams; status is "error" when none came back.',
+      help: 'Requests sent to upstreams; status is "error" when no answer came, "other" for an odd number.',
       labelNames: ['upstream', 'kind', 'status'],
       registers,
     }),
@@ -66,18 +88,33 @@ export function createMetrics() {
       help: 'Bytes of earlier, broken fills that were hashed again and not fetched again.',
       registers,
     }),
-    evictions: new Counter({
-      name: 'stillwater_evictions_total',
-      help: 'Blobs and manifests removed to stay inside the budget ("size") or because nobody used them ("age").',
-      labelNames: ['reason'],
-      registers,
-    }),
-    scrubbedBlobs: new Counter({
-      name: 'stillwater_scrubbed_blobs_total',
-      help: 'Stored blobs that were hashed again; "damaged" ones were removed.',
-      labelNames: ['result'],
-      registers,
-    }),
+    evictions: fromZero(
+      new Counter({
+        name: 'stillwater_evictions_total',
+        help: 'Blobs and manifests removed to stay inside the budget ("size") or because nobody used them ("age").',
+        labelNames: ['reason'],
+        registers,
+      }),
+      { reason: ['size', 'age'] },
+    ),
+    scrubbedBlobs: fromZero(
+      new Counter({
+        name: 'stillwater_scrubbed_blobs_total',
+        help: 'Stored blobs that were hashed again; "damaged" ones were removed.',
+        labelNames: ['result'],
+        registers,
+      }),
+      { result: ['ok', 'damaged'] },
+    ),
+    prefetchImages: fromZero(
+      new Counter({
+        name: 'stillwater_prefetch_images_total',
+        help: 'Images that were pulled before anyone asked; "skipped" ones wait for the next time of their schedule.',
+        labelNames: ['result'],
+        registers,
+      }),
+      { result: ['done', 'failed', 'skipped'] },
+    ),
     cacheWritable: new Gauge({
       name: 'stillwater_cache_writable',
       help: '1, or 0 while the disk takes no bytes and pulls are streamed past it.',
@@ -94,24 +131,14 @@ export function createMetrics() {
       labelNames: ['upstream'],
       registers,
     }),
-    rateLimit: new Gauge({
-      name: 'stillwater_upstream_ratelimit_limit',
-      help: 'Pulls that the upstream gives to a credential in its window, as it last said.',
-      labelNames: ['upstream', 'credential'],
-      registers,
-    }),
-    rateLimitRemaining: new Gauge({
-      name: 'stillwater_upstream_ratelimit_remaining',
-      help: 'Pulls that are left to a credential, as the upstream last said.',
-      labelNames: ['upstream', 'credential'],
-      registers,
-    }),
-    circuitOpen: new Gauge({
-      name: 'stillwater_upstream_circuit_open',
-      help: '1 while an endpoint is not asked because it failed, but for a probe now and then; else 0.',
-      labelNames: ['upstream', 'endpoint'],
-      registers,
-    }),
+    /** What there is of those that the configuration names; from then on it is all that is shown. */
+    watchUpstreams(figures: () => readonly UpstreamFigures[]): void {
+      registry.watch(figures);
+    },
+    /** Bytes, measured when somebody scrapes; while they cannot be, they are not shown. */
+    watchDisk(free: () => Promise<number>): void {
+      freeBytes = free;
+    },
     /** Registers the two gauges that are read from the index when somebody scrapes. */
     watchCache(figures: () => CacheFigures): void {
       new Gauge({
@@ -132,4 +159,43 @@ export function createMetrics() {
       });
     },
   };
+}
+
+/** The start counts as the first one that went well. */
+function reloadMetrics(registers: readonly Registry[]) {
+  const reloads = fromZero(
+    new Counter({
+      name: 'stillwater_config_reloads_total',
+      help: 'Times that the configuration was read again; of those that "failed" nothing came into effect.',
+      labelNames: ['result'],
+      registers: [...registers],
+    }),
+    { result: ['ok', 'failed'] },
+  );
+  const isGood = new Gauge({
+    name: 'stillwater_config_last_reload_successful',
+    help: '1, or 0 while the configuration as it is now could not be brought into effect.',
+    registers: [...registers],
+  });
+  const goodAt = new Gauge({
+    name: 'stillwater_config_last_reload_success_timestamp_seconds',
+    help: 'When the configuration that is in effect was read.',
+    registers: [...registers],
+  });
+  isGood.set(1);
+  goodAt.setToCurrentTime();
+  return {
+    reloaded(isOk: boolean): void {
+      reloads.inc({ result: isOk ? 'ok' : 'failed' });
+      isGood.set(isOk ? 1 : 0);
+      if (isOk) goodAt.setToCurrentTime();
+    },
+  };
+}
+
+/** A series that begins with its first event is one whose first event no query for an increase can see. */
+function fromZero<L extends string>(counter: Counter<L>, values: Readonly<Record<L, readonly string[]>>): Counter<L> {
+  for (const [label, all] of Object.entries(values) as [L, readonly string[]][])
+    for (const value of all) counter.inc({ [label]: value } as Record<L, string>, 0);
+  return counter;
 }

@@ -57,7 +57,7 @@ export function openUpstream(options: UpstreamOptions): Upstream {
 
 type LabelledOptions = UpstreamOptions & { readonly label: string };
 
-function openTransport(
+export function openTransport(
   { name, label, allowPrivate, ca, connections, metrics, ...timeouts }: LabelledOptions,
   { url, throttle }: { url: URL; throttle: Throttle | undefined },
 ): Transport {
@@ -77,7 +77,7 @@ function openTransport(
 }
 
 /** Credentials are the registry's: of other mirrors only its owner's own may see them, and not in the clear. */
-function mayKnow(url: URL, registry: URL): boolean {
+export function mayKnow(url: URL, registry: URL): boolean {
   return sameOwner(url.hostname, registry.hostname) && (url.protocol === 'https:' || registry.protocol === 'http:');
 }
 

@@ -6,6 +6,7 @@ import type { AddressGuard } from './address-guard.ts';
 import { Arrival, type ArrivedHead } from './arrival.ts';
 import { pacedBody } from './paced-body.ts';
 import { slabConnector } from './slabs.ts';
+import { Telling } from './telling.ts';
 import type { Throttle } from './throttle.ts';
 import { transportError } from './transport-error.ts';
 import { UpstreamError } from './upstream.ts';
@@ -124,7 +125,8 @@ export class Transport {
 
   async #exchange(request: UpstreamRequest, url: URL, authorization: string | undefined): Promise<UpstreamResponse> {
     const { label, metrics } = this.#options;
-    const count = (status: string) => metrics.upstreamRequests.inc({ upstream: label, kind: request.kind, status });
+    const isForeign = url.origin !== request.url.origin;
+    const telling = new Telling(request, { label, metrics, url, isForeign });
     const answer = new Arrival(request.signal);
     // undici hears nothing of a request until it has a connection; a full pool must not hold up who leaves.
     const dispatcher = request.kind === 'blob' ? this.#transfers : this.#questions;
@@ -141,6 +143,7 @@ export class Transport {
             ...request.headers,
             ...(request.body !== undefined && { 'content-type': 'application/x-www-form-urlencoded' }),
             ...(authorization !== undefined && { authorization }),
+            ...telling.headers,
           },
           body: request.body ?? null,
           // undici would close the connection after every HEAD.
@@ -150,37 +153,47 @@ export class Transport {
       );
     try {
       const head = await answer.head;
-      count(String(head.status));
-      return this.#response(head, answer, { ...request, url, asked: request.url });
+      telling.answered(head.status);
+      return this.#response(head, answer, { ...request, url, isForeign, telling });
     } catch (error) {
-      count('error');
-      throw this.#failure(error, url, request.signal);
+      const failure = this.#failure(error, url, request.signal);
+      telling.unanswered(failure);
+      throw failure;
     }
   }
 
   #response(
     { status, headers }: ArrivedHead,
     answer: Arrival,
-    { kind, signal, url, asked }: UpstreamRequest & { readonly asked: URL },
+    {
+      kind,
+      signal,
+      url,
+      isForeign,
+      telling,
+    }: UpstreamRequest & { readonly isForeign: boolean; readonly telling: Telling },
   ): UpstreamResponse {
-    const { label, metrics, throttle, idleTimeoutMs } = this.#options;
+    const { throttle, idleTimeoutMs } = this.#options;
     const failure = (error: unknown) => this.#failure(error, url, signal);
     const received: AsyncIterable<Uint8Array> =
       kind === 'blob' ? pacedBody(answer, { throttle, idleTimeoutMs, signal }) : answer;
-    const arrived = metrics.upstreamBytes.labels({ upstream: label });
     const chunks = async function* (): AsyncGenerator<Uint8Array> {
       try {
         for await (const chunk of received) {
-          arrived.inc(chunk.length);
+          telling.received(chunk.length);
           yield chunk;
         }
       } catch (error) {
-        throw failure(error);
+        const told = failure(error);
+        telling.over(told);
+        throw told;
+      } finally {
+        telling.over();
       }
     };
     return {
       url,
-      isForeign: url.origin !== asked.origin,
+      isForeign,
       status,
       header: (field) => {
         const value = headers[field];
@@ -198,6 +211,7 @@ export class Transport {
         return Buffer.concat(read);
       },
       discard: () => {
+        telling.over();
         answer.discard(dumpLimit, dumpMs);
       },
     };

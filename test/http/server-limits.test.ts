@@ -120,6 +120,19 @@ describe('a client that is slow', () => {
     gate.open();
   });
 
+  test('with a body has all the time it needs where bodies are read, and no more for the head', async () => {
+    const gate = new Gate();
+    const url = await listen({ headMs: 100, isPatientWithBodies: true }, gate);
+    const connection = open(url).say('PUT /held HTTP/1.1\r\nHost: mirror\r\nContent-Length: 10\r\n\r\nhalf');
+    await gate.reached;
+    // Both checks of the listener's time-outs have been by then that would have ended it.
+    for (let round = 0; round < 3; round++)
+      expect(await open(url).say('GET / HTTP/1.1\r\nX-Slow: ').closed).toMatch(/^HTTP\/1\.1 408 /);
+    expect([connection.heard, connection.socket.closed]).toEqual(['', false]);
+    gate.open();
+    expect(await connection.closed).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
   test('only after its time: a whole request may wait for its answer much longer', async () => {
     const gate = new Gate();
     const url = await listen({ headMs: 50 }, gate);

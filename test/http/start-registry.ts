@@ -13,6 +13,7 @@ import { type FakeUpstream, type FakeUpstreamOptions, startFakeUpstream } from '
 export interface Asking {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
 }
 
 export interface Answer {
@@ -123,7 +124,7 @@ export async function scene(
 }
 
 /** Sends the path as it is, over a connection of its own. Rejects when no answer begins. */
-export function ask(url: string, path: string, { method = 'GET', headers = {} }: Asking = {}): Promise<Answer> {
+export function ask(url: string, path: string, { method = 'GET', headers = {}, body }: Asking = {}): Promise<Answer> {
   const { hostname, port } = new URL(url);
   return new Promise((resolve, reject) => {
     const outgoing = request({ hostname, port, path, method, headers, agent: false }, (response) => {
@@ -136,7 +137,7 @@ export function ask(url: string, path: string, { method = 'GET', headers = {} }:
       });
     });
     outgoing.once('error', reject);
-    outgoing.end();
+    outgoing.end(body);
   });
 }
 

@@ -87,6 +87,60 @@ describe('lines without objects', () => {
   });
 });
 
+describe('a level that changes', () => {
+  /** What was written of each of the three logs at `level`, by those that were there when the log was at `from`. */
+  async function written(from: string, ...levels: readonly string[]): Promise<string[]> {
+    const stdout = await logged(
+      { level: from, format: 'json' },
+      `const { plainLines, auditLines, setLogLevel } = await import(${JSON.stringify(logFile)});
+       const logs = { log, child: log.child({ of: 'log' }), plain: plainLines(log), audit: auditLines(log) };
+       for (const level of ${JSON.stringify(levels)}) {
+         setLogLevel(log, level);
+         for (const [name, one] of Object.entries(logs)) for (const as of ['debug', 'info', 'warn']) one[as](level + ' ' + name + ' ' + as);
+       }`,
+    );
+    return stdout
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line).msg as string);
+  }
+
+  const lines = (level: string, ...which: readonly string[]) => which.map((line) => `${level} ${line}`);
+  const ofAll = (...levels: readonly string[]) =>
+    ['log', 'child', 'plain'].flatMap((name) => levels.map((level) => `${name} ${level}`));
+  const audit = ['audit info', 'audit warn'];
+
+  test('is that of all that was made of the log, and no audit line is lost by it', async () => {
+    expect(await written('info', 'warn', 'debug', 'info')).toEqual([
+      ...lines('warn', ...ofAll('warn'), ...audit),
+      ...lines('debug', ...ofAll('debug', 'info', 'warn'), ...audit),
+      ...lines('info', ...ofAll('info', 'warn'), ...audit),
+    ]);
+  });
+
+  test('starts quietly and can be heard later', async () => {
+    expect(await written('warn', 'warn', 'info')).toEqual([
+      ...lines('warn', ...ofAll('warn'), ...audit),
+      ...lines('info', ...ofAll('info', 'warn'), ...audit),
+    ]);
+  });
+
+  test('of silence silences the audit too, until it ends', async () => {
+    expect(await written('silent', 'silent', 'info', 'silent', 'error')).toEqual([
+      ...lines('info', ...ofAll('info', 'warn'), ...audit),
+      ...lines('error', ...audit),
+    ]);
+  });
+
+  test('is there for an audit that is put together after it, and anew', async () => {
+    const calls = `const { auditLines, setLogLevel } = await import(${JSON.stringify(logFile)});
+      setLogLevel(log, 'error'); const first = auditLines(log); first.info('one');
+      const again = auditLines(log); again.info('two'); setLogLevel(log, 'silent'); first.info('no'); again.info('no');`;
+    const stdout = await logged({ level: 'info', format: 'json' }, calls);
+    expect(stdout.match(/"msg":"\w+"/g)).toEqual(['"msg":"one"', '"msg":"two"']);
+  });
+});
+
 test('a log for people writes one readable line an event and hides the same', async () => {
   const stdout = await logged(
     { level: 'info', format: 'pretty' },

@@ -1,5 +1,5 @@
 // The metrics under the names that dashboards and alerts rely on.
-import { expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createMetrics } from '../../src/observe/metrics.ts';
 
 const names = [
@@ -44,4 +44,59 @@ test('counts by the labels of the contract', async () => {
   const text = await metrics.registry.metrics();
   expect(text).toContain('stillwater_requests_total{kind="blob",outcome="hit",upstream="docker.io",status="206"} 1');
   expect(text).toContain('stillwater_upstream_requests_total{upstream="docker.io",kind="token",status="error"} 1');
+});
+
+test('what is free on the disk is measured when somebody scrapes, and not told when it cannot be', async () => {
+  const metrics = createMetrics();
+  expect(await metrics.registry.metrics()).not.toContain('\nstillwater_disk_free_bytes ');
+  let free = async () => 1234;
+  metrics.watchDisk(() => free());
+  expect(await metrics.registry.metrics()).toContain('\nstillwater_disk_free_bytes 1234\n');
+  free = async () => {
+    throw new Error('it does not answer');
+  };
+  expect(await metrics.registry.metrics()).not.toContain('\nstillwater_disk_free_bytes ');
+  free = async () => 99;
+  expect(await metrics.registry.metrics()).toContain('\nstillwater_disk_free_bytes 99\n');
+});
+
+test('what runs is told by its labels', async () => {
+  const labels = `version="1.2.3",node="${process.version}"`;
+  const text = await createMetrics({ version: '1.2.3' }).registry.metrics();
+  expect(text).toContain(`\nstillwater_build_info{${labels}} 1\n`);
+});
+
+describe('reloads', () => {
+  const reloadedAt = 'stillwater_config_last_reload_success_timestamp_seconds';
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['Date'], now: 1_000_000 }));
+  afterEach(() => void vi.useRealTimers());
+
+  test('are counted from the first, and the start was a good one', async () => {
+    const text = await createMetrics().registry.metrics();
+    for (const series of [
+      'stillwater_config_reloads_total{result="ok"} 0',
+      'stillwater_config_reloads_total{result="failed"} 0',
+      'stillwater_config_last_reload_successful 1',
+      `${reloadedAt} 1000`,
+    ])
+      expect(text).toContain(`\n${series}\n`);
+  });
+
+  test('that fail leave the time of the last good one', async () => {
+    const metrics = createMetrics();
+    vi.setSystemTime(2_000_000);
+    metrics.reloaded(true);
+    vi.setSystemTime(3_000_000);
+    metrics.reloaded(false);
+    const text = await metrics.registry.metrics();
+    for (const series of [
+      'stillwater_config_reloads_total{result="ok"} 1',
+      'stillwater_config_reloads_total{result="failed"} 1',
+      'stillwater_config_last_reload_successful 0',
+      `${reloadedAt} 2000`,
+    ])
+      expect(text).toContain(`\n${series}\n`);
+    metrics.reloaded(true);
+    expect(await metrics.registry.metrics()).toContain('\nstillwater_config_last_reload_successful 1\n');
+  });
 });
