@@ -1,7 +1,7 @@
 // The composition root: the only file that sees every part. Starts from the ends up, stops from the doors down.
 import { access, constants } from 'node:fs/promises';
 import { Lockout } from './access/lockout.ts';
-import { adminApp } from './admin/admin-app.ts';
+import { LongAnswers } from './admin/long-answers.ts';
 import type { ReadinessCheck } from './admin/probes.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { readKeyPair } from './config/pem.ts';
@@ -10,14 +10,19 @@ import { watchFiles } from './config/watch.ts';
 import { openSendfile, type Sendfile } from './http/sendfile.ts';
 import { type RunningServer, startServer } from './http/server.ts';
 import { startHousekeeping } from './jobs/housekeeping.ts';
+import { Prefetcher } from './jobs/prefetch.ts';
+import { startSchedule } from './jobs/schedule.ts';
 import type { TagPolicyOptions, TagTimes } from './mirror/tag-policy.ts';
-import { createLog, errorText, type Log } from './observe/log.ts';
+import { createLog, errorText, type Log, setLogLevel } from './observe/log.ts';
 import { createMetrics } from './observe/metrics.ts';
+import { openTracing } from './observe/tracing.ts';
 import { formatRepository } from './oci/repository.ts';
 import { lastingAccess } from './open-access.ts';
+import { type AdminParts, adminRoutes } from './open-admin.ts';
 import { type Cache, openCache } from './open-cache.ts';
 import { openServing, perAddress, type Serving } from './open-serving.ts';
 import { Reloads } from './reload.ts';
+import { readVersion } from './version.ts';
 
 export interface App {
   readonly registryUrl: string;
@@ -29,8 +34,6 @@ export interface App {
 }
 
 export interface AppOptions {
-  /** What the configuration asks for and this version does not do. */
-  readonly warnings: readonly string[];
   /** The same again, for a reload. */
   readonly load: () => LoadedConfig;
   /** Reloaded when it changes. */
@@ -40,12 +43,13 @@ export interface AppOptions {
 const drainMs = 30_000;
 
 /** Throws one error that names what cannot be opened; nothing stays open then. */
-export async function startApp(given: Config, { warnings, load, file }: AppOptions): Promise<App> {
+export async function startApp(given: Config, { load, file }: AppOptions): Promise<App> {
   let config = given;
   const log = await createLog(config.log);
-  for (const warning of warnings) log.warn(warning);
-  const metrics = createMetrics();
+  const version = readVersion();
+  const metrics = createMetrics({ version });
   await using opened = new AsyncDisposableStack();
+  const tracing = opened.use(await openTracing({ endpoint: config.tracing.endpoint, serviceVersion: version, log }));
 
   const cache = await openCache({
     ...config.cache,
@@ -66,6 +70,11 @@ export async function startApp(given: Config, { warnings, load, file }: AppOptio
   let serving: Serving = await openServing(config, parts);
   opened.defer(() => serving.open.upstreams.close());
   opened.defer(() => serving[Symbol.asyncDispose]());
+  metrics.watchUpstreams(() => serving.open.upstreams.status());
+  const sourceOf = (name: string, signal: AbortSignal) => serving.sourceOf(name, signal);
+  const prefetcher = new Prefetcher({ ...cache, sourceOf, log, metrics });
+  const schedule = opened.use(startSchedule({ entries: config.prefetch.schedule, prefetcher, log }));
+  const running = opened.use(new LongAnswers());
   const { tls, maxConnections } = config.listen;
   const registry = await startServer(serving.listener.app, {
     ...config.listen,
@@ -86,26 +95,21 @@ export async function startApp(given: Config, { warnings, load, file }: AppOptio
     { name: 'shutdown', check: async () => (stopAsked ? 'the mirror is stopping' : undefined) },
     { name: 'cache', check: () => diskProblem(cache) },
   ];
-  const lockout = new Lockout({
-    onLocked: (address) =>
-      log.warn({ address }, 'too many wrong credentials: the admin listener hears nobody from there for a minute'),
-  });
-  const adminAppOf = (settings: NonNullable<Config['admin']>) =>
-    adminApp({
-      ...settings,
-      metrics,
-      checks,
-      upstreams: serving.open.upstreams,
-      records: cache.records,
-      log,
-      identify: (caller) => serving.known.access.identify(caller),
-      lockout,
-      addressOf: (peer, forwardedFor) => serving.known.proxies.clientOf({ peer, forwardedFor }),
-    });
+  const adminParts: AdminParts = {
+    ...{ cache, metrics, log, checks, prefetcher, schedule, running },
+    serving: () => serving,
+    reloads: () => reloads,
+    startedAt: Date.now(),
+    lockout: new Lockout({
+      onLocked: (address) =>
+        log.warn({ address }, 'too many wrong credentials: the admin listener hears nobody from there for a minute'),
+    }),
+  };
   const admin =
     config.admin &&
-    (await startServer(adminAppOf(config.admin), {
+    (await startServer(adminRoutes(config.admin, adminParts), {
       ...config.admin,
+      isPatientWithBodies: true,
       tls: undefined,
       maxConnections: adminConnections,
       idleMs: clientIdleMs,
@@ -115,18 +119,24 @@ export async function startApp(given: Config, { warnings, load, file }: AppOptio
     config,
     load,
     log,
-    onEnd: () => {},
+    onEnd: ({ error }) => metrics.reloaded(error === undefined),
     apply: async (next) => {
-      const before = serving;
-      const fresh = await openServing(next, { ...parts, before });
+      const [before, old] = [serving, config.tracing.endpoint];
+      const { endpoint } = next.tracing;
+      if (endpoint !== old) await tracing.use(endpoint);
+      const fresh = await openServing(next, { ...parts, before }).catch(async (error: unknown) => {
+        if (endpoint !== old) await tracing.use(old);
+        throw error;
+      });
       // From here on it is one turn: no request sees half of it.
       config = next;
       serving = fresh;
       cache.policy.use(tagPolicyOf(next));
       cache.absences.clear();
       registry.use({ fetch: fresh.listener.app.fetch, before: fresh.listener.before });
-      if (next.admin) admin?.use({ fetch: adminAppOf(next.admin).fetch });
-      log.level = next.log.level;
+      if (next.admin) admin?.use({ fetch: adminRoutes(next.admin, adminParts).fetch });
+      setLogLevel(log, next.log.level);
+      schedule.use(next.prefetch.schedule);
       cache.budget
         .use(next.cache)
         .catch((error: unknown) => log.warn({ error: errorText(error) }, 'the cache could not be trimmed'));

@@ -6,10 +6,12 @@ import { Budget, type Size } from './mirror/budget.ts';
 import { Completeness } from './mirror/completeness.ts';
 import { Evictor } from './mirror/evictor.ts';
 import { Fills } from './mirror/fills.ts';
+import { Images } from './mirror/images.ts';
 import { usableOf } from './mirror/links.ts';
 import { Manifests } from './mirror/manifests.ts';
 import { Mirror } from './mirror/mirror.ts';
 import { Pins } from './mirror/pins.ts';
+import { Purge } from './mirror/purge.ts';
 import { Referrers } from './mirror/referrers.ts';
 import { Siblings } from './mirror/siblings.ts';
 import { TagPolicy, type TagPolicyOptions } from './mirror/tag-policy.ts';
@@ -47,6 +49,8 @@ export interface Cache extends AsyncDisposable {
   readonly evictor: Evictor;
   readonly disk: Disk;
   readonly pins: Pins;
+  readonly images: Images;
+  readonly purge: Purge;
   readonly policy: TagPolicy;
   readonly absences: Absences;
   readonly records: Records;
@@ -116,6 +120,10 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     referrers: new Referrers({ records, mayUse, manifests, tags, policy, ...stop }),
   });
 
+  const looking = { records, store, mayUse, disk, fills };
+  const images = new Images(looking);
+  const purge = new Purge({ ...looking, pins, evictor });
+
   const parts = opened.move();
   return {
     ...{
@@ -127,6 +135,8 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
       evictor,
       disk,
       pins,
+      images,
+      purge,
       policy,
       absences,
       records,

@@ -9,7 +9,6 @@ export interface ReloadResult {
   readonly changed: readonly string[];
   /** Key paths that have changed since the start and wait for a restart. */
   readonly needsRestart: readonly string[];
-  readonly warnings: readonly string[];
 }
 
 export interface LastReload {
@@ -62,15 +61,14 @@ export class Reloads {
   async #run(): Promise<ReloadResult> {
     const { load, apply, log } = this.#options;
     try {
-      const { config, warnings } = load();
+      const { config } = load();
       const { effective, changed, needsRestart } = compareConfigs(this.#config, config);
       await apply(effective);
       this.#config = effective;
       this.#end({ error: undefined, needsRestart });
-      for (const warning of warnings) log.warn(warning);
       if (needsRestart.length > 0) log.warn({ needsRestart }, 'some changes need a restart');
       log.info({ changed }, 'the configuration was reloaded');
-      return { changed, needsRestart, warnings };
+      return { changed, needsRestart };
     } catch (error) {
       this.#end({ error: errorText(error), needsRestart: this.#last?.needsRestart ?? [] });
       throw error;

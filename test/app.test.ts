@@ -41,8 +41,8 @@ async function start(given: Readonly<Record<string, unknown>> = {}): Promise<App
   };
   await writeFile(join(dir.path, 'config.json'), JSON.stringify(content));
   const load = () => loadConfig({ cwd: dir.path, env: {} });
-  const { config, warnings } = load();
-  const app = await startApp(config, { warnings, load });
+  const { config } = load();
+  const app = await startApp(config, { load });
   running.push(app);
   return app;
 }

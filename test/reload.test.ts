@@ -44,8 +44,8 @@ function write(given: Readonly<Record<string, unknown>>): Promise<void> {
 async function start(given: Readonly<Record<string, unknown>> = {}): Promise<void> {
   await write(given);
   const load = () => loadConfig({ file: join(dir.path, 'config.json'), env: {} });
-  const { config, warnings } = load();
-  app = await startApp(config, { warnings, load });
+  const { config } = load();
+  app = await startApp(config, { load });
 }
 
 async function reload(given: Readonly<Record<string, unknown>> | string): Promise<void> {

@@ -1,22 +1,19 @@
 // The admin listener put together. Whatever is added below the guard is behind it; only the probes are above.
 import { Hono } from 'hono';
+import { HTTPException } from 'hono/http-exception';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { ImageQueryError } from '../mirror/images.ts';
+import { PinnedError } from '../mirror/purge.ts';
 import type { Log } from '../observe/log.ts';
-import type { Metrics } from '../observe/metrics.ts';
 import { OciError, type OciErrorCode } from '../oci/errors.ts';
 import { type AdminApiOptions, adminApi } from './admin-api.ts';
 import { type AdminEnv, pathOf, refuse } from './admin-exchange.ts';
 import { auditChanges, sameOriginChanges } from './changes.ts';
 import { type GuardOptions, guard } from './guard.ts';
-import { type PinsApiOptions, pinsApi } from './pins-api.ts';
-import { probes, type ReadinessCheck } from './probes.ts';
+import { probes } from './probes.ts';
 import { securityHeaders } from './security-headers.ts';
 
-export interface AdminAppOptions extends GuardOptions {
-  readonly metrics: Metrics;
-  readonly checks: readonly ReadinessCheck[];
-  readonly upstreams: AdminApiOptions['upstreams'] & PinsApiOptions['upstreams'];
-  readonly records: PinsApiOptions['records'];
+export interface AdminAppOptions extends GuardOptions, AdminApiOptions {
   readonly log: Log;
   /** Whether /metrics is behind the guard too. */
   readonly protectMetrics: boolean;
@@ -39,12 +36,11 @@ export function adminApp(options: AdminAppOptions): Hono<AdminEnv> {
   app.route('/', probes(metrics, checks));
 
   app.use(guarded, sameOriginChanges);
-  app.route('/api/v1', adminApi(options));
-  app.route('/api/v1', pinsApi(options));
+  app.route('/', adminApi(options));
 
   app.notFound((exchange) => refuse(exchange, 404, 'there is nothing here; see /livez, /readyz, /metrics and /api/v1'));
   app.onError((error, exchange) => {
-    const status = error instanceof OciError ? statusOf[error.code] : undefined;
+    const status = statusOf(error);
     if (status !== undefined) return refuse(exchange, status, error.message);
     log.error({ err: error, method: exchange.env.incoming.method, path: pathOf(exchange) }, 'admin request failed');
     return refuse(exchange, 500, 'the mirror failed at this; its log says why');
@@ -52,9 +48,17 @@ export function adminApp(options: AdminAppOptions): Hono<AdminEnv> {
   return app;
 }
 
-const statusOf: Partial<Record<OciErrorCode, ContentfulStatusCode>> = {
+function statusOf(error: Error): ContentfulStatusCode | undefined {
+  if (error instanceof HTTPException) return error.status;
+  if (error instanceof ImageQueryError) return 400;
+  if (error instanceof PinnedError) return 409;
+  return error instanceof OciError ? statusOfCode[error.code] : undefined;
+}
+
+const statusOfCode: Partial<Record<OciErrorCode, ContentfulStatusCode>> = {
   DENIED: 403,
   DIGEST_INVALID: 400,
   NAME_INVALID: 400,
   NAME_UNKNOWN: 404,
+  UNSUPPORTED: 400,
 };

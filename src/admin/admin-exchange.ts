@@ -10,10 +10,17 @@ export interface AdminEnv {
     from: string;
     /** Set by the guard: who that is, as far as it was shown. */
     who: string | undefined;
+    /** How an answer ended whose status had left before that. */
+    ended: string | undefined;
   };
 }
 
 export type AdminExchange = Context<AdminEnv>;
+
+/** In one line. What an error for people says has its cause in it. */
+export function reasonOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ');
+}
 
 export function refuse(exchange: AdminExchange, status: ContentfulStatusCode, why: string): Response {
   return exchange.json({ error: why }, status);
@@ -22,4 +29,13 @@ export function refuse(exchange: AdminExchange, status: ContentfulStatusCode, wh
 /** Where the request goes, as it was written, without what may hold secrets: the query, and a user in front of a host. */
 export function pathOf({ env }: AdminExchange): string {
   return (env.incoming.url ?? '').replace(/^https?:\/\/[^/?#]*/, '').replace(/[?#].*$/s, '');
+}
+
+/** Fires when the client has left before its answer was through. */
+export function departureOf({ env }: AdminExchange): AbortSignal {
+  const gone = new AbortController();
+  const leave = () => gone.abort(new Error('the client is gone'));
+  if (env.outgoing.destroyed) leave();
+  else env.outgoing.once('close', leave);
+  return gone.signal;
 }

@@ -1,12 +1,12 @@
 // Requests that change something: none on behalf of a foreign web page, and one line in the log for each, refused or not.
 import type { MiddlewareHandler } from 'hono';
 import { anonymousName } from '../access/principal.ts';
-import type { Log } from '../observe/log.ts';
+import { auditLines, type Log } from '../observe/log.ts';
 import { type AdminEnv, type AdminExchange, pathOf, refuse } from './admin-exchange.ts';
 
 /** Around everything that may refuse. Written at every log level but `silent`. */
 export function auditChanges(log: Log): MiddlewareHandler<AdminEnv> {
-  const lines = log.child({ audit: true }, log.level === 'silent' ? {} : { level: 'info' });
+  const lines = auditLines(log);
   return async function auditChange(exchange, next) {
     if (!isChange(exchange)) return next();
     let status = 500;
@@ -15,12 +15,14 @@ export function auditChanges(log: Log): MiddlewareHandler<AdminEnv> {
       status = exchange.res.status;
     } finally {
       const { method } = exchange.env.incoming;
+      const ended = exchange.get('ended');
       lines.info(
         {
           who: oneLine(exchange.get('who') ?? anonymousName),
           what: `${method} ${oneLine(pathOf(exchange))}`,
           from: oneLine(exchange.get('from')),
           status,
+          ...(ended !== undefined && { ended: oneLine(ended) }),
         },
         'a change was asked for',
       );

@@ -20,8 +20,6 @@ export interface LoadOptions {
 
 export interface LoadedConfig {
   readonly config: Config;
-  /** Lines for the log: what was set and has no effect in this version. */
-  readonly warnings: readonly string[];
   /** The file that was read, as it was named. */
   readonly file: string | undefined;
 }
@@ -38,13 +36,13 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
   const config = check(given, upstreamNames, problems);
   if (!config || problems.length > 0) throw new ConfigError(problems.join('; '));
 
-  const { refusals, warnings } = findUnbuilt(config, defaultConfig());
+  const refusals = findUnbuilt(config, defaultConfig());
   if (refusals.length > 0) {
     throw new ConfigError(refusals.map(({ path, message }) => `${given.originOf(path)}: ${message}`).join('; '));
   }
   const isFormatGiven = valueAt(given.values, ['log', 'format']) !== undefined;
   const format = isTerminal && !isFormatGiven ? 'pretty' : config.log.format;
-  return { config: { ...config, log: { ...config.log, format } }, warnings, file: file?.name };
+  return { config: { ...config, log: { ...config.log, format } }, file: file?.name };
 }
 
 /** What no file, variable or flag has touched. */

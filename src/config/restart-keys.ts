@@ -17,7 +17,6 @@ export const restartKeys: readonly string[] = [
   'tier',
   'redis',
   'log.format',
-  'tracing',
 ];
 
 export interface ConfigChange {

@@ -17,6 +17,7 @@ import {
   url,
   whole,
 } from './fields.ts';
+import { scheduleProblems } from './schedule-problems.ts';
 import { misnamed, unlistedProblems, upstreams } from './upstream-schema.ts';
 
 const listen = section({
@@ -142,7 +143,8 @@ export const configSchema = section({
 }).superRefine((config, context) => {
   // With a problem elsewhere the upstreams may not have been put together.
   if (context.issues.length > 0) return;
-  for (const { path, allowed } of accessProblems(config)) context.addIssue({ code: 'custom', path, message: allowed });
+  for (const { path, allowed } of [...accessProblems(config), ...scheduleProblems(config)])
+    context.addIssue({ code: 'custom', path, message: allowed });
   if (config.listen.accel !== undefined && config.listen.trustedProxies.length === 0)
     context.addIssue({ code: 'custom', path: ['listen', 'accel'], message: accelFor });
   for (const name of misnamed(config.upstreams))

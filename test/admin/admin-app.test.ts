@@ -36,6 +36,13 @@ describe('without credentials, where they are needed', () => {
       '/api',
       '/api/v1',
       '/api/v1/upstreams',
+      '/api/v1/openapi.json',
+      '/api/v1/status',
+      '/api/v1/events',
+      '/api/v1/prefetch',
+      '/api/v1/import',
+      '/api/v1/export?image=redis',
+      '/api/v1/images?match=**',
       '/api/v1/images/redis/pin',
       '/nowhere',
       '/favicon.ico',
@@ -109,6 +116,9 @@ describe('every answer', () => {
     ['/api/v1/images/redis/pin', 'PUT', 204],
     ['/api/v1/images/other.example/app/pin', 'PUT', 404],
     ['/api/v1/nowhere', 'GET', 404],
+    ['/api/v1/status', 'PUT', 405],
+    ['/api/v1/verify', 'POST', 200],
+    ['/api/v1/export?image=redis', 'GET', 200],
     ['/', 'OPTIONS', 404],
     ['/fails', 'GET', 500],
   ] as const;
@@ -122,7 +132,7 @@ describe('every answer', () => {
       status: () => [],
     };
     await using admin = await startAdmin({ checks });
-    await using broken = await startAdmin({ upstreams });
+    await using broken = await startAdmin({ upstreams: () => upstreams });
     await using closed = await startAdmin({ ...closedToAll, token });
     const origin = { origin: 'http://evil.example' };
     const found = [];
@@ -139,7 +149,7 @@ describe('every answer', () => {
     found.push(await admin.ask('/api/v1/images/redis/pin', { method: 'OPTIONS', headers: preflight }));
     found.push(await closed.ask('/api/v1/images/redis/pin', { method: 'OPTIONS', headers: preflight }));
     for (let count = 0; count < 11; count++) found.push(await closed.ask('/', bearer('wrong')));
-    expect(new Set(found.map(({ status }) => status))).toEqual(new Set([200, 204, 401, 403, 404, 429, 500, 503]));
+    expect(new Set(found.map(({ status }) => status))).toEqual(new Set([200, 204, 401, 403, 404, 405, 429, 500, 503]));
     return found;
   }
 
@@ -158,7 +168,7 @@ describe('every answer', () => {
   });
 
   test('that refuses is JSON with one sentence, and no stack', async () => {
-    for (const answer of (await answers()).filter(({ status }) => [401, 403, 404, 429, 500].includes(status))) {
+    for (const answer of (await answers()).filter(({ status }) => [401, 403, 404, 405, 429, 500].includes(status))) {
       expect(answer.headers['content-type']).toBe('application/json');
       expect(why(answer)).toMatch(/^[^\n]{20,200}$/);
       expect(answer.body.toString()).not.toMatch(/broken|\.ts/);

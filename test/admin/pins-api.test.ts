@@ -134,9 +134,28 @@ describe('DELETE', () => {
   });
 });
 
-test('any other method on a pin is 404', async () => {
+test('any other method on a pin changes nothing: read, the path is that of an image with such a name', async () => {
   await using admin = await startAdmin();
-  for (const method of ['GET', 'HEAD', 'POST', 'PATCH'])
-    expect((await admin.ask(pinPath('redis'), { method })).status).toBe(404);
+  for (const method of ['GET', 'HEAD']) expect((await admin.ask(pinPath('redis'), { method })).status).toBe(404);
+  for (const method of ['POST', 'PATCH']) {
+    const answer = await admin.ask(pinPath('redis'), { method });
+    expect([answer.status, answer.headers.allow]).toEqual([405, 'DELETE, GET, HEAD, PUT']);
+  }
   expect(admin.pins()).toEqual([]);
+});
+
+test('no way to write the path of a pin makes its end one of the image', async () => {
+  const purged: unknown[] = [];
+  const purge = {
+    run: async (target: unknown) => {
+      purged.push(target);
+      return { images: [], imageCount: 1, blobs: 1, bytes: 1, pinned: [] };
+    },
+  };
+  await using admin = await startAdmin({ purge });
+  const deep = 'registry.test:5000/deep/er/app';
+  for (const image of ['redis', 'redis:7', `redis@${digest}`, deep, `${deep}:v1`])
+    for (const end of ['pin', 'p%69n', 'x/../pin', './pin', 'pin?x', 'pin#x', '%2e/pin'])
+      await admin.statusOf(`DELETE /api/v1/images/${image}/${end} HTTP/1.1`, 'Host: localhost');
+  expect(purged).toEqual([]);
 });

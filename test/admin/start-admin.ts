@@ -4,13 +4,13 @@ import { Lockout } from '../../src/access/lockout.ts';
 import { nobody, type Principal } from '../../src/access/principal.ts';
 import { type AdminAppOptions, adminApp } from '../../src/admin/admin-app.ts';
 import { startServer } from '../../src/http/server.ts';
-import { createMetrics } from '../../src/observe/metrics.ts';
 import { formatReference } from '../../src/oci/reference.ts';
 import { formatRepository } from '../../src/oci/repository.ts';
 import { Records } from '../../src/store/records.ts';
 import { offlineUpstream } from '../../src/upstream/offline-upstream.ts';
 import { Upstreams } from '../../src/upstream/upstreams.ts';
 import { type Answer, type Asking, ask, sendRaw } from '../http/start-registry.ts';
+import { fakeMirror } from './fake-mirror.ts';
 
 export interface StartAdminOptions extends Partial<AdminAppOptions> {
   readonly logLevel?: string;
@@ -28,6 +28,8 @@ export interface StartedAdmin extends AsyncDisposable {
   /** As `registry/path reference`. */
   pins(): string[];
   audit(): Readonly<Record<string, unknown>>[];
+  /** Settles with the first line of the audit. */
+  readonly audited: Promise<void>;
 }
 
 /** By the Authorization header `Known NAME`, as any of the ways to be known might do it. */
@@ -40,7 +42,13 @@ export const closedToAll = { host: '0.0.0.0', identify: knownByHeader } as const
 
 export async function startAdmin({ logLevel = 'info', ...options }: StartAdminOptions = {}): Promise<StartedAdmin> {
   const logLines: Readonly<Record<string, unknown>>[] = [];
-  const log = pino({ base: null, level: logLevel }, { write: (line: string) => logLines.push(JSON.parse(line)) });
+  const { promise: audited, resolve: hearAudit } = Promise.withResolvers<void>();
+  const write = (line: string) => {
+    const fields = JSON.parse(line);
+    logLines.push(fields);
+    if (fields.audit === true) hearAudit();
+  };
+  const log = pino({ base: null, level: logLevel }, { write });
   const records = new Records(':memory:');
   const upstreams = new Upstreams(
     [
@@ -50,18 +58,26 @@ export async function startAdmin({ logLevel = 'info', ...options }: StartAdminOp
     'docker.io',
   );
   let now = 0;
+  const mirror = fakeMirror();
   const app = adminApp({
+    ...mirror,
     host: '127.0.0.1',
     protectMetrics: false,
     identify: () => nobody,
     addressOf: (peer) => peer,
     lockout: new Lockout({ now: () => now }),
-    checks: [],
-    metrics: createMetrics(),
-    ...{ upstreams, records, log },
+    ...{ records, log },
+    upstreams: () => upstreams,
     ...options,
   });
-  const server = await startServer(app, { host: '127.0.0.1', port: 0, maxConnections: 1000, idleMs: 60_000 });
+  const server = await startServer(app, {
+    host: '127.0.0.1',
+    port: 0,
+    maxConnections: 1000,
+    idleMs: 60_000,
+    isPatientWithBodies: true,
+  });
+  const { running = mirror.running } = options;
   return {
     url: server.url,
     records,
@@ -78,8 +94,10 @@ export async function startAdmin({ logLevel = 'info', ...options }: StartAdminOp
       records
         .pins()
         .map(({ repository, reference }) => `${formatRepository(repository)} ${formatReference(reference)}`),
+    audited,
     audit: () => logLines.filter(({ audit }) => audit === true),
     [Symbol.asyncDispose]: async () => {
+      await running[Symbol.asyncDispose]();
       await server.stop(0);
       records.close();
     },

@@ -1,6 +1,8 @@
 // config.example.json and config.schema.json say what the schema says.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { configurationPage } from '../../docs/configuration-page.ts';
+import { allKeys, keysAt } from '../../src/config/keys.ts';
 import { defaultConfig, loadConfig } from '../../src/config/load.ts';
 import { printableConfig } from '../../src/config/printable.ts';
 import { configJsonSchema } from '../../src/config/schema.ts';
@@ -21,7 +23,7 @@ const readJson = (name: string) => JSON.parse(readFileSync(published(name), 'utf
 test('the example loads as the defaults', () => {
   const example = readFileSync(published('config.example.json'), 'utf8');
   const cwd = directoryWith({ 'config.json': example });
-  expect(loadConfig({ cwd, env: {} })).toEqual({ config: defaultConfig(), warnings: [], file: 'config.json' });
+  expect(loadConfig({ cwd, env: {} })).toEqual({ config: defaultConfig(), file: 'config.json' });
 });
 
 test('the example holds every key that has a default, and for the upstreams every key of each', () => {
@@ -34,6 +36,20 @@ test('the example holds every key that has a default, and for the upstreams ever
 
 test('the schema file is up to date: npm run schema writes it', () => {
   expect(readJson('config.schema.json')).toEqual(configJsonSchema());
+});
+
+test('docs/configuration.md is up to date: npm run docs writes it', () => {
+  expect(readFileSync(published('docs/configuration.md'), 'utf8')).toBe(configurationPage());
+});
+
+test('docs/configuration.md has a row for every key that holds a value', () => {
+  const page = configurationPage();
+  const names = allKeys(['docker.io'])
+    .filter((path) => keysAt(path).length === 0 && !path.includes('credentials'))
+    .map((path) => path.join('.').replace('docker.io', 'NAME'))
+    .filter((name) => name !== '$schema' && name !== 'upstreams');
+  expect(names.length).toBeGreaterThan(50);
+  expect(names.filter((name) => !page.includes(`| \`${name}\``))).toEqual([]);
 });
 
 test('every key has one sentence on what it does', () => {
