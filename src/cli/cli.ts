@@ -1,12 +1,25 @@
 // The table of commands, and what becomes of wrong usage: one line, exit code 2.
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { ConfigError } from '../config/config-error.ts';
 import { nearest } from '../config/nearest.ts';
+import { readVersion } from '../version.ts';
+import { addClientConfigCommand } from './client-config.ts';
+import { addCompletionCommand } from './completion.ts';
 import { addConfigCommand } from './config.ts';
+import { addDoctorCommand } from './doctor.ts';
+import { addExportCommand } from './export.ts';
+import { addImportCommand } from './import.ts';
+import { addInspectCommand } from './inspect.ts';
+import { addLsCommand } from './ls.ts';
+import { addPinCommands } from './pin.ts';
+import { addPrefetchCommand } from './prefetch.ts';
+import { addPurgeCommand } from './purge.ts';
+import { addReloadCommand } from './reload.ts';
 import { addServeCommand } from './serve.ts';
+import { addStatusCommand } from './status.ts';
 import { addTokenCommand } from './token.ts';
 import { addUserCommand } from './user.ts';
+import { addVerifyCommand } from './verify.ts';
 
 /** Runs one command line to its end; resolves to the exit code. */
 export async function runCli(argv: readonly string[]): Promise<number> {
@@ -33,14 +46,31 @@ function buildProgram(): Command {
     .description('A pull-through registry mirror: one upstream fetch for everyone, streamed from the first byte.')
     .version(readVersion(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
-    .helpCommand('help [command]', 'print the help of a command')
     .addHelpText('after', '\nWithout a command it serves: see stillwater serve --help for the options.')
     .exitOverride()
     .configureOutput({ writeErr: () => {} });
+  program.commandsGroup('The mirror:');
   addServeCommand(program);
+  addStatusCommand(program);
   addConfigCommand(program);
+  addReloadCommand(program);
+  addDoctorCommand(program);
+  addClientConfigCommand(program);
+  program.commandsGroup('What is cached:');
+  addLsCommand(program);
+  addInspectCommand(program);
+  addPrefetchCommand(program);
+  addPinCommands(program);
+  addPurgeCommand(program);
+  addVerifyCommand(program);
+  addExportCommand(program);
+  addImportCommand(program);
+  program.commandsGroup('Who may pull:');
   addUserCommand(program);
   addTokenCommand(program);
+  program.commandsGroup('This command line:');
+  addCompletionCommand(program);
+  program.helpCommand('help [command]', 'print the help of a command');
   return program;
 }
 
@@ -65,9 +95,4 @@ function unknownCommand(name: string, program: Command): string {
   const names = program.commands.map((command) => command.name());
   const meant = nearest(name, names);
   return `unknown command '${name}'${meant ? `; did you mean ${meant}?` : `: the commands are ${names.join(', ')}`}`;
-}
-
-function readVersion(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-  return version;
 }

@@ -48,16 +48,15 @@ async function check(image: string | undefined, flags: CheckFlags, command: Comm
     command.error(`'${image}' needs a principal too: --explain PRINCIPAL ${image}`);
   if (principal !== undefined && principal !== anonymousName && isReservedName(principal))
     command.error(`'${principal}' is nobody's name: give one principal, or "${anonymousName}"`);
-  const { config, file, warnings } = loadConfig({ file: flags.config });
-  for (const warning of [...warnings, ...(await checkFiles(config))]) process.stderr.write(`warning: ${warning}\n`);
+  const { config, file } = loadConfig({ file: flags.config });
+  for (const warning of await checkFiles(config)) process.stderr.write(`warning: ${warning}\n`);
   process.stdout.write(`${file ?? 'no configuration file, so the defaults'}: fine\n`);
   if (principal === undefined || image === undefined) return;
   for (const line of explain(config, { principal, image })) process.stdout.write(`${line}\n`);
 }
 
 function print(flags: Flags): void {
-  const { config, warnings } = loadConfig({ file: flags.config, isTerminal: process.stdout.isTTY });
-  for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
+  const { config } = loadConfig({ file: flags.config, isTerminal: process.stdout.isTTY });
   writeJson(printableConfig(config));
 }
 

@@ -36,7 +36,7 @@ export function addServeCommand(program: Command): void {
 
 /** Resolves when a signal has stopped the app; a second signal ends the process at once, and SIGHUP reloads. */
 export async function serve(load: () => LoadedConfig, start: typeof startApp): Promise<void> {
-  const { config, warnings, file } = load();
+  const { config, file } = load();
   const stopAsked = Promise.withResolvers<void>();
   let isStopping = false;
   const onStop = () => {
@@ -48,7 +48,7 @@ export async function serve(load: () => LoadedConfig, start: typeof startApp): P
   const started = Promise.withResolvers<App>();
   process.on('SIGHUP', () => void started.promise.then((app) => app.reload()));
 
-  const app = await start(config, { warnings, load, file });
+  const app = await start(config, { load, file });
   started.resolve(app);
   if (!isStopping) printWelcome(app);
   await stopAsked.promise;

@@ -42,7 +42,7 @@ test('tells where it listens and the line for Docker, then drains and exits with
   await serving.line('admin listener');
   serving.process.kill('SIGTERM');
   expect(await serving.exitCode()).toBe(0);
-  expect(serving.stdout).toEqual(['starting with a warning', 'stopping']);
+  expect(serving.stdout).toEqual(['starting', 'stopping']);
   expect(serving.stderr).toEqual([
     'Stillwater is listening on http://0.0.0.0:5000',
     'For Docker, put this into /etc/docker/daemon.json and reload it: {"registry-mirrors": ["http://127.0.0.1:5000"]}',
@@ -71,7 +71,7 @@ test('stops as soon as it has started when the signal comes before that', async 
   await serving.line('starting');
   serving.process.kill('SIGTERM');
   expect(await serving.exitCode()).toBe(0);
-  expect(serving).toMatchObject({ stdout: ['starting with a warning', 'stopping'], stderr: [] });
+  expect(serving).toMatchObject({ stdout: ['starting', 'stopping'], stderr: [] });
 });
 
 test('reloads on SIGHUP and goes on', async () => {

@@ -1,0 +1,136 @@
+// `export`: cached images into one tar, which `docker load` and skopeo take.
+import { randomUUID } from 'node:crypto';
+import { open, rename, rm } from 'node:fs/promises';
+import { type Command, CommanderError } from 'commander';
+import { formatPlatform, parsePlatform } from '../oci/platform.ts';
+import { shortBytes, shortRate } from './amounts.ts';
+import { cacheDirOption, type DirectoryFlags, isDirectoryMeant } from './cached-images.ts';
+import { addAdminOptions, adminClient } from './find-admin.ts';
+import { checkImage } from './image-argument.ts';
+import { interruptibly } from './interrupt.ts';
+import { showProgress } from './progress.ts';
+
+interface Flags extends DirectoryFlags {
+  readonly output: string;
+  readonly platform?: readonly string[];
+  readonly allPlatforms?: boolean;
+}
+
+type Bytes = AsyncIterable<Uint8Array>;
+
+const stdout = '-';
+
+export function addExportCommand(program: Command): void {
+  const command = program
+    .command('export')
+    .description('write cached images into a tar that docker load and skopeo take')
+    .argument('<image...>', 'REPO, REPO:TAG or REPO@DIGEST')
+    .requiredOption('-o, --output <file>', 'the tar; - is stdout')
+    .option('--platform <platform>', 'such as linux/arm64; may be repeated (default: all that is here)', collect)
+    .option('--all-platforms', 'everything that an image has, or fail');
+  addAdminOptions(command)
+    .option(...cacheDirOption)
+    .addHelpText(
+      'after',
+      `
+What is not in the cache whole is not written: prefetch it first.
+
+Examples:
+  stillwater export redis:7 postgres:17 -o images.tar
+  stillwater export redis:7 --platform linux/arm64 -o - | ssh far docker load
+  stillwater export redis:7 -o redis.tar --cache-dir /var/cache/stillwater`,
+    )
+    .action(write);
+}
+
+async function write(images: readonly string[], flags: Flags, command: Command): Promise<void> {
+  for (const image of images) checkImage(image);
+  if (flags.allPlatforms && flags.platform) command.error('--platform and --all-platforms: give one of them');
+  const platforms = flags.allPlatforms ? ['all'] : flags.platform?.map(checkedPlatform);
+  if (flags.output === stdout && process.stdout.isTTY)
+    command.error('a tar is nothing for a terminal: write it to a file with -o FILE, or into a pipe');
+  await interruptibly(async (signal) => {
+    await using source = await openSource({ images, platforms }, flags, signal);
+    const written = await (flags.output === stdout ? toStdout(source.body) : toFile(source.body, flags.output));
+    process.stderr.write(`wrote ${shortBytes(written)} to ${flags.output === stdout ? 'stdout' : flags.output}\n`);
+  });
+}
+
+export interface ExportWish {
+  readonly images: readonly string[];
+  /** `all` alone is everything; without any, what is here. */
+  readonly platforms: readonly string[] | undefined;
+}
+
+async function openSource(
+  wish: ExportWish,
+  flags: Flags,
+  signal: AbortSignal,
+): Promise<AsyncDisposable & { body: Bytes }> {
+  if (isDirectoryMeant(flags)) return (await import('./local-archives.ts')).exportDirectory(wish, flags, signal);
+  const given = [
+    ...wish.images.map((image) => ['image', image]),
+    ...(wish.platforms ?? []).map((platform) => ['platform', platform]),
+  ];
+  const client = adminClient(flags, { hasDirectory: true });
+  const body = await client.download(`/export?${new URLSearchParams(given)}`, { signal });
+  return { body, [Symbol.asyncDispose]: async () => {} };
+}
+
+/** Nobody finds half a tar under the name that was asked for. */
+async function toFile(body: Bytes, path: string): Promise<number> {
+  const part = `${path}.${randomUUID().slice(0, 8)}.part`;
+  const file = await open(part, 'wx').catch((cause) => {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const why = code === 'ENOENT' ? 'its directory does not exist; make it first' : (code ?? message);
+    throw new Error(`cannot write ${path}: ${why}`, { cause });
+  });
+  try {
+    const written = await drain(body, async (bytes) => void (await file.writeFile(bytes)));
+    await file.sync();
+    await file.close();
+    await rename(part, path);
+    return written;
+  } catch (error) {
+    await file.close().catch(() => {});
+    await rm(part, { force: true });
+    throw error;
+  }
+}
+
+function toStdout(body: Bytes): Promise<number> {
+  return drain(
+    body,
+    (bytes) =>
+      new Promise((resolve, reject) => {
+        process.stdout.write(bytes, (error) => (error ? reject(error) : resolve()));
+      }),
+  );
+}
+
+async function drain(body: Bytes, write: (bytes: Uint8Array) => Promise<void>): Promise<number> {
+  const startedAt = performance.now();
+  let written = 0;
+  const paint = () => {
+    const rate = written / Math.max(0.1, (performance.now() - startedAt) / 1000);
+    return [`${shortBytes(written)}  ${shortRate(rate)}`];
+  };
+  // Elsewhere than on a terminal there is nothing to say on the way.
+  using _progress = await showProgress(process.stderr, paint);
+  for await (const bytes of body) {
+    await write(bytes);
+    written += bytes.length;
+  }
+  return written;
+}
+
+function checkedPlatform(text: string): string {
+  const platform = parsePlatform(text);
+  if (platform) return formatPlatform(platform);
+  const allowed = 'allowed is OS/ARCHITECTURE such as linux/arm64';
+  throw new CommanderError(2, 'stillwater.platform', `--platform: found ${JSON.stringify(text)}, ${allowed}`);
+}
+
+function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
+}
