@@ -1,12 +1,23 @@
 #!/usr/bin/env node
 // The program: a command line in, an exit code out.
-import { runCli } from './cli/cli.ts';
+
+/** As `engines` in package.json says. */
+const oldestNode = 24;
+
+if (Number.parseInt(process.versions.node, 10) < oldestNode) {
+  process.stderr.write(
+    `stillwater: this is Node ${process.versions.node}, and Node ${oldestNode} or newer is needed: install one (nodejs.org), or run the container image\n`,
+  );
+  process.exit(1);
+}
 
 // A reader that has seen enough, such as head, is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
 });
 
+// Only now: an older Node fails at the first line of what is imported, with a stack instead of a sentence.
+const { runCli } = await import('./cli/cli.ts');
 const exitCode = await runCli(process.argv.slice(2));
 // A start that failed half-way may have left something open that would keep the process alive.
 if (exitCode !== 0) process.exit(exitCode);
