@@ -70,7 +70,11 @@ export async function startApp(given: Config, { load, file }: AppOptions): Promi
   let serving: Serving = await openServing(config, parts);
   opened.defer(() => serving.open.upstreams.close());
   opened.defer(() => serving[Symbol.asyncDispose]());
-  metrics.watchUpstreams(() => serving.open.upstreams.status());
+  // Whoever pulls chooses the names of the others.
+  metrics.watchUpstreams(() => {
+    const { upstreams } = serving.open;
+    return upstreams.status().filter(({ name }) => upstreams.names.includes(name));
+  });
   const sourceOf = (name: string, signal: AbortSignal) => serving.sourceOf(name, signal);
   const prefetcher = new Prefetcher({ ...cache, sourceOf, log, metrics });
   const schedule = opened.use(startSchedule({ entries: config.prefetch.schedule, prefetcher, log }));

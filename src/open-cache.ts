@@ -84,6 +84,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     );
   opened.defer(() => records.close());
   metrics.watchCache(() => records.totals);
+  metrics.watchDisk(async () => (await disk.space()).free);
   const store = new BlobStore(layout);
   opened.defer(() => store.close());
   const spools = await Spools.open(layout);

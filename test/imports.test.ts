@@ -41,6 +41,10 @@ const ownersOf: Readonly<Record<string, readonly string[]>> = {
   yaml: ['cli'],
   'dockerfile-ast': ['cli'],
   'log-update': ['cli'],
+  '@opentelemetry/api': ['observe'],
+  '@opentelemetry/sdk-trace': ['observe'],
+  '@opentelemetry/resources': ['observe'],
+  '@opentelemetry/exporter-trace-otlp-http': ['observe'],
 };
 
 /** Whoever is not here takes a small options object of its own instead of the configuration. */

@@ -72,14 +72,10 @@ export class AdminClient {
     const question = { ...asking, ...(upload && { upload }), headMs: upload ? changeMs : headMs };
     const answer = await this.#ask('POST', path, question);
     if (!/ndjson/.test(answer.headers['content-type'] ?? '')) throw this.#foreign(answer);
-    try {
-      for await (const line of readLines(this.#bytes(answer, asking))) {
-        const { type, error } = (line ?? {}) as { readonly type?: unknown; readonly error?: unknown };
-        if (type === 'error') throw new Error(String(error));
-        if (type !== 'heartbeat') yield line;
-      }
-    } finally {
-      answer.destroy();
+    for await (const line of readLines(this.#bytes(answer, asking))) {
+      const { type, error } = (line ?? {}) as { readonly type?: unknown; readonly error?: unknown };
+      if (type === 'error') throw new Error(String(error));
+      if (type !== 'heartbeat') yield line;
     }
   }
 

@@ -1,5 +1,4 @@
 // Which mirror a command asks: the one of --admin, else the one that the configuration describes.
-import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { ConfigError } from '../config/config-error.ts';
 import { variableName } from '../config/environment.ts';
@@ -61,7 +60,6 @@ function urlOf(host: string, port: number): URL {
 
 function directoryAdvice({ cache }: Config): string {
   const { lock } = new Layout(cache.dir);
-  if (!existsSync(lock)) return '';
   try {
     lockDirectory(lock, cache.dir).release();
     return `, or work on its directory with --cache-dir ${cache.dir}`;

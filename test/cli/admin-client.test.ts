@@ -34,9 +34,12 @@ describe('a stream', () => {
     const gate = new Gate();
     handle = async (question, answer) => {
       expect(await text(question)).toBe('{"repair":true}');
-      answer.writeHead(200, lines).write('{"a":1}\n{"type":"heartbeat"}\n\n{"ä":');
+      const said = Buffer.from('{"a":1}\n{"type":"heartbeat"}\n\n{"ä":2}');
+      // In the middle of a character.
+      const middle = said.indexOf('ä') + 1;
+      answer.writeHead(200, lines).write(said.subarray(0, middle));
       await gate.pass();
-      answer.end('2}');
+      answer.end(said.subarray(middle));
     };
     const got: unknown[] = [];
     for await (const line of client.stream('/verify', { body: { repair: true } })) {

@@ -249,6 +249,14 @@ describe('purge', () => {
     },
   );
 
+  test('asks nothing where nobody could answer', async () => {
+    const url = await start({ purge });
+    expect(await onTerminal(['purge', 'redis', '--admin', url], { redirected: '</dev/null' })).toMatchObject({
+      status: 0,
+    });
+    expect(targets).toHaveLength(1);
+  });
+
   test('says what it did in few lines', () => {
     const many = { ...purged, imageCount: 12, pinned: [] };
     expect(purgedLines(many, 'x')).toEqual([

@@ -119,10 +119,10 @@ test.each([
 });
 
 test('an image of a registry that may not be pulled from is not imported', async () => {
-  writeFileSync(join(dir, 'redis.tar'), await tarOf(namedLayout(image, 'registry.elsewhere.example/a:1')));
+  writeFileSync(join(dir, 'redis.tar'), await tarOf(namedLayout(image, 'images.example.com/a:1')));
   const { status, stderr } = await local('import', join(dir, 'redis.tar'));
   expect(status).toBe(1);
-  expect(stderr).toMatch(/^stillwater: .*redis\.tar: .*registry\.elsewhere\.example is not configured here.*\n$/);
+  expect(stderr).toMatch(/^stillwater: .*redis\.tar: .*images\.example\.com is not configured here.*\n$/);
   expect(readdirSync(new Layout(join(dir, 'cache')).spools)).toEqual([]);
 });
 

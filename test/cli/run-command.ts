@@ -46,12 +46,17 @@ export interface Typed extends Omit<Surroundings, 'input'> {
   readonly input?: string | (() => void);
   /** What the terminal shows before the input is typed, or its function called. */
   readonly after?: string;
+  /** As a shell has it: `</dev/null`. */
+  readonly redirected?: string;
 }
 
 /** On a terminal of 100 columns and 30 rows; `stdout` has what both streams wrote, as a terminal gets it. */
-export async function onTerminal(argv: readonly string[], { input, after = '', ...given }: Typed = {}): Promise<Ended> {
+export async function onTerminal(
+  argv: readonly string[],
+  { input, after = '', redirected = '', ...given }: Typed = {},
+): Promise<Ended> {
   const line = [process.execPath, main, ...argv].map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
-  const child = spawn('script', ['-qefc', `stty cols 100 rows 30; exec ${line}`, '/dev/null'], {
+  const child = spawn('script', ['-qefc', `stty cols 100 rows 30; exec ${line} ${redirected}`, '/dev/null'], {
     cwd: given.cwd ?? directoryWith(given.files ?? {}),
     env: { PATH: process.env.PATH, TERM: 'xterm', ...given.env },
   });

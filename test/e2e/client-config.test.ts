@@ -1,6 +1,6 @@
 // What client-config and doctor print, used as it is printed by the real clients.
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Finding } from '../../src/cli/doctor/finding.ts';
@@ -16,6 +16,7 @@ import { PullScene } from '../support/pull-scene.ts';
 import { writePolicy } from '../support/registries-conf.ts';
 import { type TempDir, tempDir } from '../support/temp-dir.ts';
 import { requireRoot, requireTools } from '../support/tool.ts';
+import { until } from '../support/until.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const isPossible =
@@ -76,6 +77,17 @@ describe.skipIf(!isPossible || address === '')('what is printed works as it is',
     await pulledThrough('docker.io', () => dockerd.docker('pull', 'hello:oci'));
     // What the notes say of other registries.
     await pulledThrough('ghcr.io', () => dockerd.docker('pull', `${host}/${other}`));
+  });
+
+  test.each(['http://[fd00::1]:5000', 'https://mirror.example'])('by a dockerd that runs, for %s', async (mirror) => {
+    await using dockerd = await Dockerd.start({ mirrors: [] });
+    const folder = dirname(new URL(dockerd.host).pathname);
+    const written = await run(process.execPath, [main, 'client-config', 'docker', '--mirror', mirror]);
+    await writeFile(join(folder, 'daemon.json'), written);
+    // As systemctl reload does.
+    process.kill(Number(await readFile(join(folder, 'docker.pid'), 'utf8')), 'SIGHUP');
+    const listed = () => dockerd.docker('info', '--format', '{{json .RegistryConfig.Mirrors}}');
+    await until('the mirror is listed', async () => (await listed()).includes(`"${mirror}/"`));
   });
 
   test('by containerd, for every registry', async () => {

@@ -67,8 +67,12 @@ describe('variables', () => {
   });
 
   test('that choose a stage by its platform name no image', () => {
-    const text = 'FROM a AS base-amd64\nFROM b AS base-arm64\nFROM base-${TARGETARCH}\nFROM other-$TARGETARCH';
-    expect(imagesOfDockerfile(text).leftOut).toEqual(['line 4: other-$TARGETARCH: TARGETARCH has no default']);
+    const text =
+      'FROM a AS base-amd64\nFROM b AS base-arm64\nFROM base-${TARGETARCH}\nFROM other-$TARGETARCH\nFROM base-$MINE';
+    expect(imagesOfDockerfile(text).leftOut).toEqual([
+      'line 4: other-$TARGETARCH: TARGETARCH has no default',
+      'line 5: base-$MINE: MINE has no default',
+    ]);
   });
 });
 

@@ -1,0 +1,84 @@
+// Lines that are redrawn on a terminal.
+import { Writable } from 'node:stream';
+import { stripVTControlCharacters } from 'node:util';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { LiveLines } from '../../src/cli/live-lines.ts';
+import { showProgress } from '../../src/cli/progress.ts';
+
+class Terminal extends Writable {
+  readonly isTTY = true;
+  readonly columns = 20;
+  readonly rows = 5;
+  written = '';
+
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    this.written += chunk;
+    done();
+  }
+
+  /** What was written since, as text. */
+  take(): string {
+    const text = stripVTControlCharacters(this.written);
+    this.written = '';
+    return text;
+  }
+}
+
+const showCursor = '\u001b[?25h';
+let terminal: Terminal;
+
+beforeEach(() => {
+  terminal = new Terminal();
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+test('what is painted is drawn ten times a second, cut where the terminal ends', () => {
+  let lines = ['short', 'x'.repeat(50)];
+  using _live = new LiveLines(terminal, () => lines);
+  vi.advanceTimersByTime(100);
+  expect(terminal.take().trimEnd().split('\n')).toEqual(['short', 'x'.repeat(19)]);
+  lines = Array.from({ length: 9 }, (_, index) => `line ${index}`);
+  vi.advanceTimersByTime(100);
+  const drawn = terminal.take();
+  expect(drawn).toContain('line 3');
+  expect(drawn).not.toContain('line 4');
+});
+
+test('what is said stays above', () => {
+  using live = new LiveLines(terminal, () => ['painted']);
+  live.draw();
+  terminal.take();
+  live.say('said');
+  expect(terminal.take()).toMatch(/said\n[\s\S]*painted/);
+});
+
+test('at its end nothing is drawn any more, and the cursor is back', () => {
+  const live = new LiveLines(terminal, () => ['painted']);
+  live.draw();
+  expect(terminal.written).not.toContain(showCursor);
+  live[Symbol.dispose]();
+  expect(terminal.written.endsWith(showCursor)).toBe(true);
+  terminal.take();
+  vi.advanceTimersByTime(1000);
+  expect(terminal.take()).toBe('');
+});
+
+test('elsewhere than on a terminal, or when quiet, only what is said is written', async () => {
+  const plain = Object.assign(new Terminal(), { isTTY: false });
+  for (const [stream, isQuiet] of [
+    [plain, false],
+    [terminal, true],
+  ] as const) {
+    using progress = await showProgress(stream, () => ['painted'], { isQuiet });
+    progress.say('said');
+    vi.advanceTimersByTime(1000);
+    expect(stream.written).toBe('said\n');
+    expect(progress.isLive).toBe(false);
+  }
+  using progress = await showProgress(terminal, () => ['painted']);
+  expect(progress.isLive).toBe(true);
+});
