@@ -53,7 +53,7 @@ variable counts as not set. Lists are set in the file. What is *needed* must be 
 without the line's end; \`$\${env:NAME}\` stays as \`\${env:NAME}\`. Paths that do not begin with a slash are looked for from the working directory.
 
 **Reload.** A change of the file takes effect within a few seconds; \`stillwater reload\` and SIGHUP read it at once, and what its texts
-refer to. A key that says *restart* keeps its value until then, and the log says so; all others change together. If anything is wrong,
+refer to. A key that says *restart* keeps its value until there is one, and the log says so; all others change together. If anything is wrong,
 nothing changes, and the log says what is.
 
 ## Sizes and times

@@ -46,7 +46,7 @@ export async function exportImages(parts: ExportParts, options: ExportOptions): 
   for (const image of images) {
     signal.throwIfAborted();
     const name = formatImage(image.repository, image.reference);
-    if (!exported.has(name)) exported.set(name, await exportedImage(parts, trees, { ...image, name, platforms }));
+    exported.set(name, await exportedImage(parts, trees, { ...image, name, platforms }));
   }
   const held = new HeldBlobs(
     parts.store,

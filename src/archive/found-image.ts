@@ -19,7 +19,7 @@ export interface FoundImage {
   readonly tag: string | undefined;
   /** What is named before that which names it. */
   readonly manifests: readonly Manifest[];
-  /** That the manifests name, whether they are there or not. */
+  /** Every manifest that is named, whether it is there or not. */
   readonly named: readonly Descriptor[];
   readonly blobs: readonly FoundBlob[];
 }

@@ -36,7 +36,7 @@ export interface ImageTree extends Branch {
 /** An index in an index is rare; one that never ends would be an attack. */
 const deepest = 4;
 const mostManifests = 10_000;
-const mostBytes = 64 * 1024 * 1024;
+const mostBytes = 32 * 1024 * 1024;
 
 /** One for all images that are looked at together: what they share is read once. */
 export class ImageTrees {

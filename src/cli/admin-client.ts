@@ -72,7 +72,7 @@ export class AdminClient {
     const question = { ...asking, ...(upload && { upload }), headMs: upload ? changeMs : headMs };
     const answer = await this.#ask('POST', path, question);
     if (!/ndjson/.test(answer.headers['content-type'] ?? '')) throw this.#foreign(answer);
-    for await (const line of readLines(this.#bytes(answer, asking))) {
+    for await (const line of readLines(this.#bytes(answer))) {
       const { type, error } = (line ?? {}) as { readonly type?: unknown; readonly error?: unknown };
       if (type === 'error') throw new Error(String(error));
       if (type !== 'heartbeat') yield line;
@@ -81,13 +81,13 @@ export class AdminClient {
 
   /** The bytes of the answer, which the caller reads or leaves. */
   async download(path: string, asking: Asking = {}): Promise<AsyncIterable<Uint8Array>> {
-    return this.#bytes(await this.#ask('GET', path, { ...asking, headMs: changeMs }), asking);
+    return this.#bytes(await this.#ask('GET', path, { ...asking, headMs: changeMs }));
   }
 
   async #json(method: Method, path: string, question: Question): Promise<unknown> {
     const answer = await this.#ask(method, path, question);
     if (answer.statusCode === 204) return answer.resume() && undefined;
-    const text = await this.#text(answer, question);
+    const text = await this.#text(answer);
     try {
       return JSON.parse(text);
     } catch {
@@ -99,7 +99,7 @@ export class AdminClient {
     const answer = await this.#send(method, path, question);
     const { statusCode = 0 } = answer;
     if (statusCode >= 200 && statusCode < 300) return answer;
-    const told = errorIn(await this.#text(answer, question));
+    const told = errorIn(await this.#text(answer));
     if (statusCode === 401) throw new Error(this.#unauthorized());
     throw told === undefined ? this.#foreign(answer) : new Error(told);
   }
@@ -142,7 +142,6 @@ export class AdminClient {
       sent.on('error', () => {});
       return answer;
     } catch (cause) {
-      signal?.throwIfAborted();
       throw new Error(`no mirror answers at ${this.url}: ${reasonOf(cause)}; ${this.#options.advice()}`, { cause });
     } finally {
       // An answer may begin before all is sent.
@@ -151,19 +150,18 @@ export class AdminClient {
     }
   }
 
-  async *#bytes(answer: IncomingMessage, { signal }: Asking): AsyncGenerator<Uint8Array> {
+  async *#bytes(answer: IncomingMessage): AsyncGenerator<Uint8Array> {
     try {
       yield* answer as AsyncIterable<Uint8Array>;
     } catch (cause) {
-      signal?.throwIfAborted();
       throw new Error(`the mirror at ${this.url} broke off: ${reasonOf(cause)}; see its log`, { cause });
     }
   }
 
-  async #text(answer: IncomingMessage, asking: Asking): Promise<string> {
+  async #text(answer: IncomingMessage): Promise<string> {
     const chunks: Uint8Array[] = [];
     let length = 0;
-    for await (const chunk of this.#bytes(answer, asking)) {
+    for await (const chunk of this.#bytes(answer)) {
       length += chunk.length;
       if (length > maxBodyBytes) throw new Error(`the answer of ${this.url} is larger than ${maxBodyBytes} bytes`);
       chunks.push(chunk);

@@ -1,19 +1,17 @@
 // `export`: cached images into one tar, which `docker load` and skopeo take.
 import { randomUUID } from 'node:crypto';
 import { open, rename, rm } from 'node:fs/promises';
-import { type Command, CommanderError } from 'commander';
-import { formatPlatform, parsePlatform } from '../oci/platform.ts';
+import type { Command } from 'commander';
 import { shortBytes, shortRate } from './amounts.ts';
 import { cacheDirOption, type DirectoryFlags, isDirectoryMeant } from './cached-images.ts';
 import { addAdminOptions, adminClient } from './find-admin.ts';
 import { checkImage } from './image-argument.ts';
 import { interruptibly } from './interrupt.ts';
+import { collect, namedPlatforms, type PlatformFlags } from './platform-flags.ts';
 import { showProgress } from './progress.ts';
 
-interface Flags extends DirectoryFlags {
+interface Flags extends DirectoryFlags, PlatformFlags {
   readonly output: string;
-  readonly platform?: readonly string[];
-  readonly allPlatforms?: boolean;
 }
 
 type Bytes = AsyncIterable<Uint8Array>;
@@ -45,8 +43,8 @@ Examples:
 
 async function write(images: readonly string[], flags: Flags, command: Command): Promise<void> {
   for (const image of images) checkImage(image);
-  if (flags.allPlatforms && flags.platform) command.error('--platform and --all-platforms: give one of them');
-  const platforms = flags.allPlatforms ? ['all'] : flags.platform?.map(checkedPlatform);
+  const named = namedPlatforms(flags, command);
+  const platforms = flags.allPlatforms ? ['all'] : named;
   if (flags.output === stdout && process.stdout.isTTY)
     command.error('a tar is nothing for a terminal: write it to a file with -o FILE, or into a pipe');
   await interruptibly(async (signal) => {
@@ -122,15 +120,4 @@ async function drain(body: Bytes, write: (bytes: Uint8Array) => Promise<void>): 
     written += bytes.length;
   }
   return written;
-}
-
-function checkedPlatform(text: string): string {
-  const platform = parsePlatform(text);
-  if (platform) return formatPlatform(platform);
-  const allowed = 'allowed is OS/ARCHITECTURE such as linux/arm64';
-  throw new CommanderError(2, 'stillwater.platform', `--platform: found ${JSON.stringify(text)}, ${allowed}`);
-}
-
-function collect(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, value];
 }

@@ -92,10 +92,8 @@ async function bringOne(
     size === undefined ? shortBytes(read) : `${bar(read, size, barWidth)}  ${shortBytes(read)} of ${shortBytes(size)}`,
   ];
   using progress = await showProgress(process.stdout, paint, { isQuiet: flags.json === true });
-  let isDone = false;
   try {
     for await (const event of run({ body: counted, name: flags.name }, signal)) {
-      isDone ||= event.type === 'done';
       if (flags.json) process.stdout.write(`${JSON.stringify(event)}\n`);
       else if (event.type === 'image')
         progress.say(`imported ${event.image}  ${shortDigest(event.digest)}  ${shortBytes(event.bytes)}`);
@@ -103,8 +101,6 @@ async function bringOne(
   } catch (cause) {
     throw new Error(`${file === stdin ? 'stdin' : file}: ${(cause as Error).message}`, { cause });
   }
-  signal.throwIfAborted();
-  if (!isDone) throw new Error(`${file}: the mirror broke off before it was imported; see its log`);
 }
 
 async function sizeOf(file: string): Promise<number> {

@@ -1,6 +1,5 @@
 // `prefetch`: the mirror pulls images into its cache before anybody asks for them.
 import type { Command } from 'commander';
-import { formatPlatform, parsePlatform } from '../oci/platform.ts';
 import type { AdminClient } from './admin-client.ts';
 import { counted, shortBytes } from './amounts.ts';
 import type { PrefetchLine } from './answers.ts';
@@ -9,12 +8,11 @@ import { checkImage } from './image-argument.ts';
 import type { ListedImage } from './image-list/found-images.ts';
 import { readListFiles } from './image-list-files.ts';
 import { interruptibly } from './interrupt.ts';
+import { collect, namedPlatforms, type PlatformFlags } from './platform-flags.ts';
 import { showProgress } from './progress.ts';
 import { PullProgress } from './pull-progress.ts';
 
-interface Flags extends AdminFlags {
-  readonly platform?: readonly string[];
-  readonly allPlatforms?: boolean;
+interface Flags extends AdminFlags, PlatformFlags {
   readonly from?: readonly string[];
   readonly json?: boolean;
 }
@@ -55,10 +53,9 @@ interface Wish {
 }
 
 async function fetchImages(named: readonly string[], flags: Flags, command: Command): Promise<void> {
-  if (flags.allPlatforms && flags.platform) command.error('--platform and --all-platforms: give one of them');
   if (named.length === 0 && !flags.from) command.error('name an image, or a file that has some with --from FILE');
   for (const image of named) checkImage(image);
-  const platforms = flags.platform?.map((text) => checkedPlatform(text, command));
+  const platforms = namedPlatforms(flags, command);
   const client = adminClient(flags);
   const listed = await readListFiles(flags.from ?? [], (line) => process.stderr.write(`left out: ${line}\n`));
   const wishes = wishesOf([...named.map((image) => ({ image })), ...listed], { ...flags, platforms });
@@ -119,15 +116,4 @@ async function run(client: AdminClient, wishes: readonly Wish[], { json, signal 
 
 function isPassing(event: PrefetchLine): boolean {
   return event.type === 'layer' || (event.type === 'image' && event.state === 'started');
-}
-
-function checkedPlatform(text: string, command: Command): string {
-  const platform = parsePlatform(text);
-  return platform
-    ? formatPlatform(platform)
-    : command.error(`--platform: found ${JSON.stringify(text)}, allowed is OS/ARCHITECTURE such as linux/arm64`);
-}
-
-function collect(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, value];
 }

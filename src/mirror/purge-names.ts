@@ -51,7 +51,7 @@ export async function namesOf(options: NamesOptions, named: Named): Promise<Name
   const roots = new Set(going.map(({ digest }) => digest));
   for (const digest of await untaggedOf(options, named)) {
     const isPinned = pins.keeping({ repository, tag: undefined, digest }) !== undefined;
-    if (!isPinned) roots.add(digest);
+    roots.add(digest);
     if (!going.some((tag) => tag.digest === digest))
       (isPinned ? pinned : images).add(formatImage(repository, { digest }));
   }

@@ -1,6 +1,8 @@
 // Images that are written into an archive: what is in it, for whom, and what is said of those that are not here whole.
+import { truncate } from 'node:fs/promises';
 import { extract } from 'tar-stream';
 import { describe, expect, test } from 'vitest';
+import { HeldBlobs } from '../../src/archive/held-blobs.ts';
 import type { Platform } from '../../src/oci/platform.ts';
 import { digestFor, patient } from '../mirror/start-mirror.ts';
 import { ArchiveScene } from './archive-scene.ts';
@@ -297,6 +299,16 @@ describe('refuses', () => {
     expect(refusal).toMatchObject({ name: 'OciError', code: 'NAME_UNKNOWN', message: expect.stringMatching(why) });
   });
 
+  test('an image with a layer that nobody has proven', async () => {
+    await using scene = await ArchiveScene.start();
+    await scene.import(namedLayout(image, redis));
+    const { records } = scene.mirror;
+    const [, layer = image.manifest] = image.blobs;
+    records.deleteBlob(digestFor(layer));
+    records.putUnproven(digestFor(layer), layer.size, 0);
+    await expect(scene.export([redis])).rejects.toThrow(`${layer.digest} is missing; stillwater prefetch`);
+  });
+
   test.each(['a layer', 'a manifest', 'a file under a record'])('an image that has lost %s', async (what) => {
     await using scene = await ArchiveScene.start();
     await scene.import(namedLayout(image, redis));
@@ -309,17 +321,35 @@ describe('refuses', () => {
   });
 });
 
+/** redis:7 with a layer of 16 MiB. */
+async function withLarge(scene: ArchiveScene): Promise<{ readonly large: Piece }> {
+  const large = piece(types.layer, Buffer.alloc(16 * 1024 * 1024, 7));
+  const config = described(image.blobs[0] ?? large);
+  const root = piece(types.manifest, {
+    schemaVersion: 2,
+    mediaType: types.manifest,
+    config,
+    layers: [described(large)],
+  });
+  await scene.import(layoutOf([[root, { 'io.containerd.image.name': redis }]], [root, large, ...image.blobs]));
+  return { large };
+}
+
+test('more blobs than can be held open go into no archive', () => {
+  const one = described(image.manifest);
+  const digests = Array.from({ length: 4097 }, (_, at) => `sha256:${at.toString(16).padStart(64, '0')}`);
+  const blobs = digests.map((digest) => ({ ...one, digest: digestFor({ digest }) }));
+  const store = { open: async () => undefined, has: async () => true };
+  expect(() => new HeldBlobs(store, blobs)).toThrow(
+    /more than 4096 blobs go into no archive; export fewer images at once/,
+  );
+  expect(() => new HeldBlobs(store, [...blobs.slice(1), ...blobs.slice(1)])).not.toThrow();
+});
+
 describe('while it is written', () => {
   test('an eviction takes nothing out of it', async () => {
     await using scene = await ArchiveScene.start();
-    const large = piece(types.layer, Buffer.alloc(3 * 1024 * 1024, 7));
-    const root = piece(types.manifest, {
-      schemaVersion: 2,
-      mediaType: types.manifest,
-      config: described(image.blobs[0] ?? large),
-      layers: [described(large)],
-    });
-    await scene.import(layoutOf([[root, { 'io.containerd.image.name': redis }]], [root, large, ...image.blobs]));
+    await withLarge(scene);
     const whole = await scene.export([redis]);
     const { body } = await scene.openExport([redis]);
     const read: Uint8Array[] = [];
@@ -341,14 +371,7 @@ describe('while it is written', () => {
 
   test('it is read no faster than it is taken, and whoever leaves lets go of it', async () => {
     await using scene = await ArchiveScene.start();
-    const large = piece(types.layer, Buffer.alloc(16 * 1024 * 1024, 7));
-    const root = piece(types.manifest, {
-      schemaVersion: 2,
-      mediaType: types.manifest,
-      config: described(image.blobs[0] ?? large),
-      layers: [described(large)],
-    });
-    await scene.import(layoutOf([[root, { 'io.containerd.image.name': redis }]], [root, large, ...image.blobs]));
+    await withLarge(scene);
     const { store } = scene.mirror;
     let [read, open] = [0, 0];
     const openBlob = store.open.bind(store);
@@ -375,7 +398,8 @@ describe('while it is written', () => {
     let taken = 0;
     for await (const chunk of body) {
       taken += chunk.length;
-      await new Promise((resolve) => setImmediate(resolve));
+      // As many turns as a reader that is not held back needs for much more than this.
+      for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
       expect(read - taken).toBeLessThan(1024 * 1024);
       if (taken > 8 * 1024 * 1024) break;
     }
@@ -383,7 +407,29 @@ describe('while it is written', () => {
     expect(read).toBeLessThan(10 * 1024 * 1024);
   });
 
-  test('the signal ends it', async () => {
+  test('a file that is cut short under it ends it there', async () => {
+    await using scene = await ArchiveScene.start();
+    const { large } = await withLarge(scene);
+    const { body } = await scene.openExport([redis]);
+    const read = async () => {
+      for await (const chunk of body)
+        if (chunk.length > 0) await truncate(scene.mirror.layout.blob(digestFor(large)), 1024 * 1024);
+    };
+    await expect(read()).rejects.toThrow(`the file of ${large.digest} was cut short at byte`);
+  });
+
+  test('the signal ends it where it is', async () => {
+    await using scene = await ArchiveScene.start();
+    await withLarge(scene);
+    const leaving = new AbortController();
+    const { body } = await scene.openExport([redis], undefined, leaving.signal);
+    const read = async () => {
+      for await (const chunk of body) if (chunk.length > 100_000) leaving.abort(new Error('the client has left'));
+    };
+    await expect(read()).rejects.toThrow(/^the client has left$/);
+  });
+
+  test('the signal ends it before it begins', async () => {
     await using scene = await ArchiveScene.start();
     await scene.import(namedLayout(image, redis));
     const leaving = new AbortController();

@@ -287,7 +287,59 @@ describe('of what docker save wrote, refuses', () => {
   });
 });
 
+test('asks for nothing more of what is refused', async () => {
+  await using scene = await ArchiveScene.start();
+  const ended = Promise.withResolvers<number>();
+  let asked = 0;
+  async function* endless(): AsyncGenerator<Uint8Array> {
+    try {
+      const start = await tarOf([{ name: '../out', bytes: 'x' }]);
+      for (;;) {
+        asked++;
+        yield asked === 1 ? start.subarray(0, 1024) : Buffer.alloc(512);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    } finally {
+      ended.resolve(asked);
+    }
+  }
+  await expect(scene.import([], { body: endless() })).rejects.toThrow('cannot have');
+  expect(await ended.promise).toBeLessThan(100);
+});
+
+test('refuses more manifests than any image has', async () => {
+  const some = { mediaType: types.manifest, size: 2 };
+  const digests = Array.from({ length: 10_001 }, (_, at) => `sha256:${at.toString(16).padStart(64, '0')}`);
+  const manifests = digests.map((digest) => ({ ...some, digest }));
+  const root = piece(types.index, { schemaVersion: 2, mediaType: types.index, manifests });
+  await expectRefused(rooted(root), /^more than 10000 manifests are named$/);
+});
+
+test('refuses more bytes of manifests than are read into memory', async () => {
+  const padding = Buffer.alloc(4 * 1024 * 1024 - 4096, ' ');
+  const pieces = Array.from({ length: 9 }, (_, at) => {
+    const body = { schemaVersion: 2, config: small, layers: [], annotations: { at } };
+    return piece(types.manifest, Buffer.concat([Buffer.from(JSON.stringify(body)), padding]));
+  });
+  const manifests = pieces.map(described);
+  const root = piece(types.index, { schemaVersion: 2, mediaType: types.index, manifests });
+  await expectRefused(rooted(root, ...pieces, ...image.blobs), /^the manifests have more than 33554432 bytes$/);
+});
+
 describe('refuses bytes that are', () => {
+  test.each([
+    [
+      'plain',
+      (tar: Buffer) => tar.subarray(0, 600),
+      /^the archive is damaged or cut short at "oci-layout": it ends too early$/,
+    ],
+    ['packed', (tar: Buffer) => gzipSync(tar).subarray(0, -20), /^the archive's gzip is damaged or cut short: /],
+  ])('cut short and come byte by byte, %s', async (_how, cut, why) => {
+    await using scene = await ArchiveScene.start();
+    const bytes = cut(await tarOf(whole));
+    await expect(scene.import(bytes, { body: inPieces(bytes, 1) })).rejects.toThrow(why);
+  });
+
   test.each<readonly [what: string, damage: (tar: Buffer) => Uint8Array, why: RegExp]>([
     ['no tar', () => Buffer.from('not a tar '.repeat(100)), /^the archive is not a tar, or damaged: /],
     ['too few for a tar', () => Buffer.from('x'), /^the archive is not a tar, or damaged/],

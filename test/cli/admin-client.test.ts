@@ -82,7 +82,7 @@ describe('a stream', () => {
     const stream = client.stream('/prefetch', { signal: stopping.signal });
     await stream.next();
     stopping.abort();
-    await expect(stream.next()).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }));
+    await expect(stream.next()).rejects.toThrow('broke off');
   });
 });
 

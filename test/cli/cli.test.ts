@@ -84,13 +84,6 @@ describe('config check', () => {
     expect(stillwater(['config', 'check']).stdout).toBe('no configuration file, so the defaults: fine\n');
   });
 
-  test('warns of what has no effect', () => {
-    const files = { 'a.json': { tracing: { endpoint: 'http://otel.example:4318' } } };
-    const { status, stderr } = stillwater(['config', 'check', '--config', 'a.json'], { files });
-    expect(status).toBe(0);
-    expect(stderr).toBe('warning: tracing.endpoint has no effect in this version: no traces are sent\n');
-  });
-
   test('tells every problem in one line', () => {
     const files = { 'config.json': { listen: { port: 'x' }, cache: { maxsize: 1 } } };
     expect(stillwater(['config', 'check'], { files })).toEqual({

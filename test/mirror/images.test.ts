@@ -1,6 +1,6 @@
 // What is cached, as people are shown it: under which names, in which pages, and how much of it is here.
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { ImageQueryError } from '../../src/mirror/images.ts';
 import { mediaTypes } from '../../src/oci/media-types.ts';
 import { blobOf, hidden, imageOf, indexOf, nginx, redis, Shelf } from './image-shelf.ts';
@@ -350,6 +350,25 @@ describe('a list', () => {
     expect(await readsOf({ limit: 3 })).toBeLessThan(whole / 4);
     expect(await readsOf({ match: 'ghcr.io/acme/app/*' })).toBeLessThan(whole / 4);
     expect(await readsOf({ match: '**/web' })).toBeLessThan(whole / 4);
+  });
+
+  test('by name goes on where it was: neither names nor tags of what is shown already are read', async () => {
+    const shelf = new Shelf();
+    shelf.records.batch(() => {
+      for (let at = 0; at < 450; at++) shelf.pull({ registry: 'docker.io', path: `team/app-${at}` }, {}, 'latest');
+    });
+    for (const layer of ['a', 'b']) shelf.pull(redis, { layers: [layer] });
+    const { cursor } = await shelf.list({ limit: 1, match: 'docker.io/library/**' });
+    const [names, tags] = [vi.spyOn(shelf.records, 'repositoriesFrom'), vi.spyOn(shelf.records, 'tagsFrom')];
+    expect((await shelf.list({ match: 'docker.io/library/**', cursor })).images).toHaveLength(1);
+    expect([names.mock.calls.length, tags.mock.calls.length]).toEqual([1, 0]);
+    names.mockClear();
+    await shelf.list({ match: 'docker.io/team/app-10*' });
+    expect(names).toHaveBeenCalledTimes(1);
+    const last = (await shelf.list({ limit: 440, match: '**/app-*' })).cursor;
+    names.mockClear();
+    await shelf.list({ match: '**/app-*', cursor: last });
+    expect(names).toHaveBeenCalledTimes(1);
   });
 
   test.each([0, -1, 1001, 1.5, Number.NaN])('of %d images is refused', async (limit) => {

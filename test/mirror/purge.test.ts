@@ -1,6 +1,8 @@
 // A purge: what is named goes, with all that nobody else holds; everything else is as whole as it was.
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { Pace } from '../../src/mirror/pace.ts';
 import { PinnedError } from '../../src/mirror/purge.ts';
+import { PurgePlan } from '../../src/mirror/purge-plan.ts';
 import type { Digest } from '../../src/oci/digest.ts';
 import { formatRepository } from '../../src/oci/repository.ts';
 import { Gate } from '../support/gate.ts';
@@ -442,6 +444,92 @@ describe('what comes while a purge looks around', () => {
     expect(shelf.has('one', 'two')).toEqual([false, true]);
     expect(await shelf.names()).toEqual(['docker.io/library/nginx:1']);
   });
+});
+
+describe('what comes between two turns of a purge', () => {
+  /** Some layers have gone by then, and all are older than what comes. */
+  async function between(act: (shelf: Shelf, left: string) => void): Promise<{ shelf: Shelf; left: string }> {
+    const shelf = new Shelf();
+    const layers = Array.from({ length: 100 }, (_, at) => `layer ${at}`);
+    shelf.pull(redis, { layers }, '7');
+    let left = '';
+    shelf.afterRemove = async () => {
+      if (left !== '') return;
+      left = layers.findLast((layer) => shelf.records.blob(blobOf(layer))) ?? '';
+      act(shelf, left);
+    };
+    await shelf.run(all());
+    expect(shelf.has(layers[0] ?? '')).toEqual([false]);
+    return { shelf, left };
+  }
+
+  test('stays, with the layers that it shares with what goes', async () => {
+    const { shelf, left } = await between((at, layer) => at.pull(redis, { layers: [layer] }, '8'));
+    expect(await shelf.names()).toEqual(['docker.io/library/redis:8']);
+    expect(await shelf.isWhole(redis, imageOf({ layers: [left] }))).toBe(true);
+    expect(shelf.records.totals.blobs).toBe(3);
+  });
+
+  test('is pinned, and stays from then on', async () => {
+    const { shelf, left } = await between((at, layer) => {
+      at.records.proveLink(redis, imageOf({ layers: [layer] }));
+      at.pull(nginx, { layers: [layer] });
+      at.records.letGo(nginx, { tags: [], digests: [blobOf(layer)] });
+      at.records.pin(redis, imageOf({ layers: [layer] }).digest);
+    });
+    expect(shelf.has(left)).toEqual([true]);
+    expect(shelf.records.link(redis, blobOf(left))).toBeDefined();
+  });
+});
+
+test('what is pinned elsewhere stays although that repository lost its link', async () => {
+  const shelf = new Shelf();
+  const image = shelf.pull(nginx, {}, '7');
+  shelf.pull(redis, {}, '7');
+  shelf.records.pin(nginx, '7');
+  shelf.records.letGo(nginx, { tags: [], digests: [blobOf('layer')] });
+  await shelf.run(all());
+  expect(await shelf.isWhole(nginx, image)).toBe(true);
+});
+
+test('one that removes no file ends between two turns as well', async () => {
+  const shelf = new Shelf();
+  const layers = Array.from({ length: 100 }, (_, at) => `layer ${at}`);
+  for (const repository of [redis, nginx]) shelf.pull(repository, { layers }, '7');
+  const leaving = new AbortController();
+  const letGo = vi.spyOn(shelf.records, 'letGo').mockImplementationOnce(() => leaving.abort(new Error('gone')));
+  await expect(shelf.purge.run(all(), leaving.signal)).rejects.toThrow('gone');
+  await new Promise((resolve) => setImmediate(resolve));
+  // One a view, in the first turn.
+  expect(letGo).toHaveBeenCalledTimes(2);
+});
+
+test('what stays is passed over in turns too', async () => {
+  const shelf = new Shelf();
+  const layers = Array.from({ length: 1000 }, (_, at) => `layer ${at}`);
+  shelf.pull(redis, { layers }, '7');
+  shelf.records.pin(redis, '7');
+  using watch = shelf.records.watch(redis);
+  const { records, reader } = shelf;
+  const parts = { records, reader, watch, repository: redis, signal: patient, pace: new Pace(patient) };
+  const plan = await PurgePlan.make(parts, 'all');
+  const steps: number[] = [];
+  for (let step = plan.next(32); step; step = plan.next(32)) steps.push(step.digests.length);
+  expect(steps).toEqual([0, 0, 0, 0, 0, 0]);
+});
+
+test('only the repositories that a glob can mean, and that have a manifest, are looked at', async () => {
+  const shelf = new Shelf();
+  shelf.records.batch(() => {
+    for (let at = 0; at < 450; at++)
+      shelf.pull({ registry: 'docker.io', path: `team/app-${at}` }, { layers: ['layer'] }, '1');
+  });
+  const [names, watches] = [vi.spyOn(shelf.records, 'repositoriesFrom'), vi.spyOn(shelf.records, 'watch')];
+  await shelf.run({ match: 'docker.io/team/app-10*:2' });
+  expect([names.mock.calls.length, watches.mock.calls.length]).toEqual([1, 11]);
+  watches.mockClear();
+  await shelf.run({ digest: blobOf('layer') });
+  expect(watches).not.toHaveBeenCalled();
 });
 
 test('a blob whose fill runs is left to that', async () => {

@@ -1,0 +1,33 @@
+// What a manifest names, followed to the end: what several name is read once.
+import { expect, test } from 'vitest';
+import { ImageTrees } from '../../src/archive/image-tree.ts';
+import { digestFor } from '../mirror/start-mirror.ts';
+import { described, type Piece, piece, sampleImage, sampleIndex, types } from './tar-content.ts';
+
+function indexOf(note: string, ...children: Piece[]): Piece {
+  const manifests = children.map(described);
+  return piece(types.index, { schemaVersion: 2, mediaType: types.index, manifests, annotations: { note } });
+}
+
+test('reads what many indexes name once', async () => {
+  const image = sampleImage('shared');
+  const images = sampleIndex([image]);
+  const middle = ['one', 'two', 'three'].map((note) => indexOf(note, images));
+  const root = indexOf('root', ...middle);
+  const pieces = new Map([root, ...middle, images, image.manifest].map((one) => [one.digest, one]));
+  const read: string[] = [];
+  const trees = new ImageTrees({
+    has: () => true,
+    manifest: async (descriptor) => {
+      read.push(descriptor.digest);
+      const bytes = pieces.get(descriptor.digest)?.bytes;
+      return bytes && { descriptor, bytes };
+    },
+  });
+  const tree = await trees.root({ ...described(root), digest: digestFor(root) });
+  expect(tree.children.map(({ children }) => children[0]?.children[0]?.descriptor.digest)).toEqual(
+    Array(3).fill(image.manifest.digest),
+  );
+  await trees.root({ ...described(root), digest: digestFor(root) });
+  expect(read.length).toBe(pieces.size);
+});
