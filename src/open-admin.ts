@@ -5,6 +5,7 @@ import type { LongAnswers } from './admin/long-answers.ts';
 import type { ReadinessCheck } from './admin/probes.ts';
 import { exportImages } from './archive/export-images.ts';
 import { importArchive } from './archive/import-archive.ts';
+import { unseen } from './config/exposure.ts';
 import type { Config } from './config/schema.ts';
 import type { Prefetcher } from './jobs/prefetch.ts';
 import type { Schedule } from './jobs/schedule.ts';
@@ -50,7 +51,10 @@ export function adminRoutes(settings: NonNullable<Config['admin']>, parts: Admin
     importArchive: (options) =>
       importArchive(cache, {
         ...options,
-        resolve: (name) => upstreams().route(name, { ns: undefined, prefix: undefined }).repository,
+        resolve: (name) => {
+          const { repository } = upstreams().route(name, { ns: undefined, prefix: undefined });
+          return unseen(serving().config, repository);
+        },
       }),
     exportImages: (options) => exportImages(cache, options),
     identify: (caller) => serving().known.access.identify(caller),

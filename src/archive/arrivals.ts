@@ -83,14 +83,13 @@ export class Arrivals implements AsyncDisposable {
     body: AsyncIterable<Uint8Array>,
     { path, algorithm, reservation }: { path: string; algorithm: DigestAlgorithm; reservation: Reservation },
   ): Promise<Digest> {
-    const { spools, signal } = this.#options;
+    const { spools } = this.#options;
     const file = await open(path, 'wx');
     let following: Following | undefined;
     try {
       following = spools.verifier.follow(path, algorithm);
       let end = 0;
       for await (const chunk of body) {
-        signal.throwIfAborted();
         await writeAll(file, chunk, end);
         end += chunk.length;
         reservation.wrote(chunk.length);

@@ -51,7 +51,6 @@ export class HeldBlobs {
     const content = this.#open.get(digest);
     if (!content) throw new Error(`${digest} is not open`);
     for (let position = 0; position < content.size; ) {
-      signal.throwIfAborted();
       const end = await content.waitFor(position, signal);
       // Whoever takes it may keep it.
       const buffer = Buffer.allocUnsafe(Math.min(chunkBytes, end - position));

@@ -101,7 +101,9 @@ class Tar {
         ? 'the archive is not a tar, or damaged'
         : `the archive is damaged or cut short at ${JSON.stringify(this.#last.slice(0, longestName))}`;
     const { code, message } = cause as NodeJS.ErrnoException;
-    return new ArchiveError(`${where}: ${code === 'STREAM_DESTROYED' ? 'it ends too early' : message}`, { cause });
+    // Whoever comes for an entry a little later hears only that the reader is gone.
+    const isCut = code === 'STREAM_DESTROYED' || message === 'Unexpected end of data';
+    return new ArchiveError(`${where}: ${isCut ? 'it ends too early' : message}`, { cause });
   }
 }
 

@@ -34,7 +34,6 @@ export async function* unpacked(
   const plain = packing ? through(whole, packing, signal) : whole;
   let given = 0;
   for await (const chunk of plain) {
-    signal.throwIfAborted();
     given += chunk.length;
     if (given > mostBytes)
       throw new ArchiveError(`the archive unpacks to more than the ${mostBytes} bytes that there is room for`);

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import pino from 'pino';
 import { cachedRepository } from '../admin/cached-repository.ts';
+import { unseen } from '../config/exposure.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { createMetrics } from '../observe/metrics.ts';
@@ -52,7 +53,7 @@ export async function openLocalCache(
   const upstreams = upstreamsOf(config);
   return {
     cache,
-    resolve: (name) => upstreams.route(name, { ns: undefined, prefix: undefined }).repository,
+    resolve: (name) => unseen(config, upstreams.route(name, { ns: undefined, prefix: undefined }).repository),
     find: (name) => cachedRepository(name, upstreams),
     [Symbol.asyncDispose]: () => cache[Symbol.asyncDispose](),
   };

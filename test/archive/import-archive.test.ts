@@ -193,7 +193,10 @@ describe('an OCI image layout', () => {
       reserve: async (size: number) => {
         const grant = { size, written: 0 };
         granted.push(grant);
-        return { isKept: true, release: () => {}, wrote: (bytes: number) => void (grant.written += bytes) };
+        const wrote = (bytes: number) => {
+          grant.written += bytes;
+        };
+        return { isKept: true, release: () => {}, wrote };
       },
     };
     const { records, store, spools, layout, disk, absences } = mirror;

@@ -329,8 +329,18 @@ test('refuses more bytes of manifests than are read into memory', async () => {
 describe('refuses bytes that are', () => {
   test.each([
     [
-      'plain',
-      (tar: Buffer) => tar.subarray(0, 600),
+      'in a file',
+      (tar: Buffer) => tar.subarray(0, 520),
+      /^the archive is damaged or cut short at "oci-layout": it ends too early$/,
+    ],
+    [
+      'before a file',
+      (tar: Buffer) => tar.subarray(0, 512),
+      /^the archive is damaged or cut short at "oci-layout": it ends too early$/,
+    ],
+    [
+      'in a header',
+      (tar: Buffer) => tar.subarray(0, 1200),
       /^the archive is damaged or cut short at "oci-layout": it ends too early$/,
     ],
     ['packed', (tar: Buffer) => gzipSync(tar).subarray(0, -20), /^the archive's gzip is damaged or cut short: /],
