@@ -1,5 +1,6 @@
 // The composition root: the only file that sees every part. Starts from the ends up, stops from the doors down.
 import { access, constants } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { Lockout } from './access/lockout.ts';
 import { LongAnswers } from './admin/long-answers.ts';
 import type { ReadinessCheck } from './admin/probes.ts';
@@ -10,7 +11,7 @@ import { watchFiles } from './config/watch.ts';
 import { openSendfile, type Sendfile } from './http/sendfile.ts';
 import { type RunningServer, startServer } from './http/server.ts';
 import { startHousekeeping } from './jobs/housekeeping.ts';
-import { Prefetcher } from './jobs/prefetch.ts';
+import { Prefetcher } from './jobs/prefetch/prefetch.ts';
 import { startSchedule } from './jobs/schedule.ts';
 import type { TagPolicyOptions, TagTimes } from './mirror/tag-policy.ts';
 import { createLog, errorText, type Log, setLogLevel } from './observe/log.ts';
@@ -49,6 +50,8 @@ export async function startApp(given: Config, { load, file }: AppOptions): Promi
   const version = readVersion();
   const metrics = createMetrics({ version });
   await using opened = new AsyncDisposableStack();
+  const started = Promise.withResolvers<void>();
+  if (file !== undefined) opened.use(watchFiles([file], () => started.promise.then(() => reloads.tell())));
   const tracing = opened.use(await openTracing({ endpoint: config.tracing.endpoint, serviceVersion: version, log }));
 
   const cache = await openCache({
@@ -68,6 +71,7 @@ export async function startApp(given: Config, { load, file }: AppOptions): Promi
   const sendfile = config.listen.tls ? undefined : sendfileLater(cache, log);
   const parts = { cache, metrics, log, sendfile, ...lastingAccess(log) };
   let serving: Serving = await openServing(config, parts);
+  serving.known.begin();
   opened.defer(() => serving.open.upstreams.close());
   opened.defer(() => serving[Symbol.asyncDispose]());
   // Whoever pulls chooses the names of the others.
@@ -77,24 +81,25 @@ export async function startApp(given: Config, { load, file }: AppOptions): Promi
   });
   const sourceOf = (name: string, signal: AbortSignal) => serving.sourceOf(name, signal);
   const prefetcher = new Prefetcher({ ...cache, sourceOf, log, metrics });
-  const schedule = opened.use(startSchedule({ entries: config.prefetch.schedule, prefetcher, log }));
-  const running = opened.use(new LongAnswers());
   const { tls, maxConnections } = config.listen;
+  const crowdLimits = (most: number) => ({
+    perAddress: perAddress(most),
+    isExempt: (address: string) => serving.known.proxies.isTrusted(address),
+    onCrowded: (address: string) =>
+      log.warn({ address, perAddress: perAddress(most) }, 'connections of one address are closed: it has too many'),
+  });
   const registry = await startServer(serving.listener.app, {
     ...config.listen,
     before: serving.listener.before,
-    perAddress: perAddress(maxConnections),
-    isExempt: (address) => serving.known.proxies.isTrusted(address),
-    onCrowded: (address) =>
-      log.warn(
-        { address, perAddress: perAddress(maxConnections) },
-        'connections of one address are closed: it has too many',
-      ),
+    ...crowdLimits(maxConnections),
     idleMs: clientIdleMs,
     tls: await readKeyPair(tls),
   });
   opened.defer(() => registry.stop(drainMs));
   if (tls) opened.use(followKeyPair(tls, registry, log));
+  // Nothing that nobody waits for begins while clients are waited for.
+  const running = opened.use(new LongAnswers());
+  const schedule = opened.use(startSchedule({ entries: config.prefetch.schedule, prefetcher, log }));
   const checks: ReadinessCheck[] = [
     { name: 'shutdown', check: async () => (stopAsked ? 'the mirror is stopping' : undefined) },
     { name: 'cache', check: () => diskProblem(cache) },
@@ -114,6 +119,7 @@ export async function startApp(given: Config, { load, file }: AppOptions): Promi
     (await startServer(adminRoutes(config.admin, adminParts), {
       ...config.admin,
       isPatientWithBodies: true,
+      ...crowdLimits(adminConnections),
       tls: undefined,
       maxConnections: adminConnections,
       idleMs: clientIdleMs,
@@ -125,16 +131,18 @@ export async function startApp(given: Config, { load, file }: AppOptions): Promi
     log,
     onEnd: ({ error }) => metrics.reloaded(error === undefined),
     apply: async (next) => {
-      const [before, old] = [serving, config.tracing.endpoint];
-      const { endpoint } = next.tracing;
-      if (endpoint !== old) await tracing.use(endpoint);
-      const fresh = await openServing(next, { ...parts, before }).catch(async (error: unknown) => {
-        if (endpoint !== old) await tracing.use(old);
+      const before = serving;
+      const fresh = await openServing(next, { ...parts, before });
+      try {
+        if (next.tracing.endpoint !== config.tracing.endpoint) await tracing.use(next.tracing.endpoint);
+      } catch (error) {
+        if (before.known !== fresh.known) await fresh[Symbol.asyncDispose]();
         throw error;
-      });
+      }
       // From here on it is one turn: no request sees half of it.
       config = next;
       serving = fresh;
+      if (before.known !== fresh.known) fresh.known.begin();
       cache.policy.use(tagPolicyOf(next));
       cache.absences.clear();
       registry.use({ fetch: fresh.listener.app.fetch, before: fresh.listener.before });
@@ -147,7 +155,10 @@ export async function startApp(given: Config, { load, file }: AppOptions): Promi
       if (before.known !== fresh.known) await before[Symbol.asyncDispose]();
     },
   });
-  if (file !== undefined) opened.use(watchFiles([file], () => reloads.tell()));
+  opened.defer(() => reloads.close());
+  // It may have changed since it was loaded, before anybody watched it.
+  if (file !== undefined && isOther(load, given)) await reloads.tell();
+  started.resolve();
   log.info({ registry: registry.url, admin: admin?.url, cache: config.cache.dir }, 'listening');
 
   const open = opened.move();
@@ -168,6 +179,15 @@ export async function startApp(given: Config, { load, file }: AppOptions): Promi
       return stopAsked;
     },
   };
+}
+
+/** One that cannot be loaded is another, too. */
+function isOther(load: AppOptions['load'], config: Config): boolean {
+  try {
+    return !isDeepStrictEqual(load().config, config);
+  } catch {
+    return true;
+  }
 }
 
 function sendfileLater({ layout }: Cache, log: Log): () => Sendfile | undefined {

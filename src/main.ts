@@ -11,6 +11,10 @@ if (Number.parseInt(process.versions.node, 10) < oldestNode) {
   process.exit(1);
 }
 
+// `serve` reloads on it: one that comes while it starts must not end it.
+const [command = 'serve'] = process.argv.slice(2);
+if (command === 'serve' || command.startsWith('-')) process.on('SIGHUP', () => {});
+
 // A reader that has seen enough, such as head, is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;

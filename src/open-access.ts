@@ -31,13 +31,16 @@ export interface AccessSettings {
 /** What must outlive a change of the settings: a pull in its middle shows its token again, and who tried is remembered. */
 export interface LastingAccess {
   readonly issued: IssuedTokens;
-  readonly lockout: Lockout;
+  /** What was issued to users and for tokens is worth no more than these say. */
+  readonly passwords: Passwords;
+  readonly tokens: Tokens;
 }
 
 export function lastingAccess(log: Log): LastingAccess {
   const onLocked = (address: string) =>
     log.warn({ address }, 'too many wrong passwords: none is heard from there for a minute');
-  return { issued: new IssuedTokens(), lockout: new Lockout({ onLocked }) };
+  const passwords = new Passwords({ lockout: new Lockout({ onLocked }) });
+  return { issued: new IssuedTokens(), passwords, tokens: new Tokens() };
 }
 
 export interface AccessParts extends LastingAccess {
@@ -50,21 +53,34 @@ export interface AccessParts extends LastingAccess {
 export interface OpenAccess extends AsyncDisposable {
   readonly access: Access;
   readonly proxies: TrustedProxies;
+  /** Its users and tokens count from now on, and no others. Once, before it is asked anything. */
+  begin(): void;
 }
 
 /** Throws one error that names the key, the file and what is wrong with it. */
 export async function openAccess(settings: AccessSettings, parts: AccessParts): Promise<OpenAccess> {
-  const { records, log, watch, issued, lockout } = parts;
+  const { records, log, watch, issued, passwords, tokens } = parts;
   const { anonymous, htpasswdFile, tokensFile, oidc = [], networks = [], rules, trustedProxies, staleMs } = settings;
   await using opened = new AsyncDisposableStack();
-  const passwords = new Passwords({ lockout });
-  const tokens = new Tokens();
+  let users: Awaited<ReturnType<typeof readUsers>> = new Map();
+  let named: Awaited<ReturnType<typeof readTokens>> = [];
+  let isInUse = false;
+  opened.defer(() => {
+    isInUse = false;
+  });
+  const use = () => {
+    passwords.use(users);
+    tokens.use(named);
+  };
 
   /** Followed before it is read, so that what changes in between is seen. */
   const follow = async (path: string, read: () => Promise<void>) => {
     const readAgain = () =>
       read().then(
-        () => log.info({ path }, 'read again'),
+        () => {
+          if (isInUse) use();
+          log.info({ path }, 'read again');
+        },
         (error: Error) => log.error({ error: error.message }, 'a file was not read again: what was read before counts'),
       );
     opened.use(watch(path, readAgain));
@@ -72,15 +88,18 @@ export async function openAccess(settings: AccessSettings, parts: AccessParts): 
   };
   if (htpasswdFile !== undefined) {
     await loadBcrypt();
-    await follow(htpasswdFile, async () => passwords.use(await readUsers(htpasswdFile)));
+    await follow(htpasswdFile, async () => {
+      users = await readUsers(htpasswdFile);
+    });
   }
   if (tokensFile !== undefined) {
-    await follow(tokensFile, async () => tokens.use(await readTokens(tokensFile)));
-    const onProblem = (problem: string) => log.warn({ problem }, 'nothing is lost but who used a token when');
-    const lastUses = new LastUses({ tokensFile, tokens, onProblem });
-    await lastUses.start();
-    opened.defer(() => lastUses.stop());
+    await follow(tokensFile, async () => {
+      named = await readTokens(tokensFile);
+    });
   }
+  const onProblem = (problem: string) => log.warn({ problem }, 'nothing is lost but who used a token when');
+  const lastUses = tokensFile === undefined ? undefined : new LastUses({ tokensFile, tokens, onProblem });
+  opened.defer(() => lastUses?.stop());
   const proxies = new TrustedProxies(trustedProxies);
   const places = new Networks(networks);
   /** Of what an upstream does not tell, one line a minute says enough. */
@@ -113,6 +132,11 @@ export async function openAccess(settings: AccessSettings, parts: AccessParts): 
   return {
     access,
     proxies,
+    begin: () => {
+      isInUse = true;
+      use();
+      void lastUses?.start();
+    },
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   };
 }

@@ -7,7 +7,7 @@ import { exportImages } from './archive/export-images.ts';
 import { importArchive } from './archive/import-archive.ts';
 import { unseen } from './config/exposure.ts';
 import type { Config } from './config/schema.ts';
-import type { Prefetcher } from './jobs/prefetch.ts';
+import type { Prefetcher } from './jobs/prefetch/prefetch.ts';
 import type { Schedule } from './jobs/schedule.ts';
 import { verify } from './jobs/verify.ts';
 import type { Log } from './observe/log.ts';

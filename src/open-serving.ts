@@ -74,10 +74,10 @@ function accessSettings({ access, listen, offline, tags }: Config): AccessSettin
   return { ...access, trustedProxies, staleMs: offline ? undefined : tags.staleIfError };
 }
 
-async function openKnown(by: AccessSettings, { cache, log, issued, lockout }: ServingParts): Promise<OpenAccess> {
+async function openKnown(by: AccessSettings, { cache, ...parts }: ServingParts): Promise<OpenAccess> {
   const watch = (path: string, onChange: () => Promise<unknown>) => watchFiles([path], onChange);
   try {
-    return await openAccess(by, { records: cache.records, log, watch, issued, lockout });
+    return await openAccess(by, { ...parts, records: cache.records, watch });
   } catch (cause) {
     throw new ConfigError((cause as Error).message, { cause });
   }

@@ -6,17 +6,19 @@ import type { Log } from './observe/log.ts';
 import type { Metrics } from './observe/metrics.ts';
 import { offlineUpstream } from './upstream/offline-upstream.ts';
 import { openUpstream } from './upstream/open-upstream.ts';
+import { Unlisted } from './upstream/unlisted.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import { Upstreams } from './upstream/upstreams.ts';
 
 export interface OpenUpstreams {
   readonly upstreams: Upstreams;
   /** By name. */
-  readonly opened: ReadonlyMap<string, Opened>;
+  readonly opened: ReadonlyMap<string, Opened<Upstream>>;
+  readonly unlisted: Opened<Unlisted> | undefined;
 }
 
-interface Opened {
-  readonly upstream: Upstream;
+interface Opened<T> {
+  readonly opened: T;
   /** All that it was opened by. */
   readonly by: unknown;
 }
@@ -37,34 +39,46 @@ const longestAnswerMs = 25_000;
 const ofHeadersTimeout = 0.98;
 
 /** Throws an error that names the file that cannot be used. */
-export async function openUpstreams(config: Config, { metrics, log, before }: UpstreamParts): Promise<OpenUpstreams> {
-  const { '*': unlisted, ...listed } = config.upstreams;
-  const openerOf = async (key: string, { allow: _, deny: __, visibility: ___, ...settings }: UpstreamConfig) => {
-    const ca = await readAuthorities(`upstreams.${key}.caFile`, settings.caFile);
-    const open = (name: string) =>
-      config.offline
-        ? offlineUpstream({ name, label: key })
-        : openUpstream({ ...optionsOf(settings, name), label: key, ca, metrics, log });
-    return { open, by: { settings, ca, offline: config.offline } };
-  };
-  const entries = await Promise.all(
-    Object.entries(listed).map(async ([name, settings]) => {
-      const { open, by } = await openerOf(name, settings);
-      return { name, settings, open, by };
-    }),
+export async function openUpstreams(config: Config, parts: UpstreamParts): Promise<OpenUpstreams> {
+  const { '*': others, ...listed } = config.upstreams;
+  const { before } = parts;
+  const openers = await Promise.all(
+    Object.entries(listed).map(async ([name, settings]) => ({
+      name,
+      ...(await openerOf(config, name, settings, parts)),
+    })),
   );
-  const others = unlisted && { ...unlisted, open: (await openerOf('*', unlisted)).open };
   const opened = new Map(
-    entries.map(({ name, open, by }): [string, Opened] => {
-      const known = before?.opened.get(name);
-      return [name, isDeepStrictEqual(known?.by, by) && known ? known : { upstream: open(name), by }];
-    }),
+    openers.map(({ name, by, open }) => [name, same(before?.opened.get(name), by) ?? { opened: open(name), by }]),
   );
-  const rules = entries.flatMap(({ name, settings }) => {
-    const { upstream } = opened.get(name) ?? {};
-    return upstream ? [{ ...settings, upstream }] : [];
-  });
-  return { upstreams: new Upstreams(rules, config.defaultUpstream, others), opened };
+  const opener = others && (await openerOf(config, unlistedKey, others, parts));
+  const unlisted =
+    opener &&
+    (same(before?.unlisted, opener.by) ?? { opened: new Unlisted({ ...others, open: opener.open }), by: opener.by });
+  const entries = [...opened].map(([name, { opened: upstream }]) => ({ ...listed[name], upstream }));
+  const registries = unlisted && { ...others, registries: unlisted.opened };
+  return { upstreams: new Upstreams(entries, config.defaultUpstream, registries), opened, unlisted };
+}
+
+const unlistedKey = '*';
+
+/** Made apart: what opens unlisted registries lives as long as they, and must not hold on to those of before. */
+async function openerOf(
+  { offline }: Config,
+  key: string,
+  { allow: _, deny: __, visibility: ___, ...settings }: UpstreamConfig,
+  { metrics, log }: Pick<UpstreamParts, 'metrics' | 'log'>,
+) {
+  const ca = await readAuthorities(`upstreams.${key}.caFile`, settings.caFile);
+  const open = (name: string) =>
+    offline
+      ? offlineUpstream({ name, label: key })
+      : openUpstream({ ...optionsOf(settings, name), label: key, ca, metrics, log });
+  return { open, by: { settings, ca, offline } };
+}
+
+function same<T>(before: Opened<T> | undefined, by: unknown): Opened<T> | undefined {
+  return before && isDeepStrictEqual(before.by, by) ? before : undefined;
 }
 
 function optionsOf(settings: Omit<UpstreamConfig, 'allow' | 'deny' | 'visibility'>, name: string) {

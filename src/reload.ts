@@ -33,6 +33,9 @@ export class Reloads {
   #config: Config;
   #last: LastReload | undefined;
   #running: Promise<unknown> = Promise.resolve();
+  /** One that has not begun: it will read what is there then, whoever asks for it. */
+  #next: Promise<ReloadResult> | undefined;
+  #isClosed = false;
 
   constructor(options: ReloadsOptions) {
     this.#options = options;
@@ -45,9 +48,18 @@ export class Reloads {
 
   /** Rejects with one line that says what is wrong; the old configuration counts then. */
   run(): Promise<ReloadResult> {
-    const run = this.#running.then(() => this.#run());
-    this.#running = run.catch(() => {});
-    return run;
+    this.#next ??= this.#running.then(() => {
+      this.#next = undefined;
+      return this.#run();
+    });
+    this.#running = this.#next.catch(() => {});
+    return this.#next;
+  }
+
+  /** Waits for the one that runs; no other begins. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#running;
   }
 
   /** For whoever waits for no answer: the log says how it went. */
@@ -60,6 +72,7 @@ export class Reloads {
 
   async #run(): Promise<ReloadResult> {
     const { load, apply, log } = this.#options;
+    if (this.#isClosed) throw new Error('the mirror is stopping');
     try {
       const { config } = load();
       const { effective, changed, needsRestart } = compareConfigs(this.#config, config);

@@ -1,6 +1,7 @@
 // A reload: what changes counts from the next request on, what runs is not touched, and what cannot be used changes nothing.
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { hash } from '@node-rs/bcrypt';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type App, startApp } from '../src/app.ts';
 import { loadConfig } from '../src/config/load.ts';
@@ -147,6 +148,98 @@ describe('a reload', () => {
     await reload({ admin: { port: 0, token: 'two' } });
     expect([(await asUpstreams('one')).status, (await asUpstreams('two')).status]).toEqual([401, 200]);
   });
+});
+
+describe('what was known before a reload', () => {
+  const asAlice = { authorization: `Basic ${Buffer.from('alice:secret').toString('base64')}` };
+  const wanted = (more = {}) => ({
+    access: {
+      anonymous: 'none',
+      htpasswdFile: join(dir.path, 'users'),
+      rules: [{ effect: 'allow', principals: ['alice'], repositories: ['**'] }],
+      ...more,
+    },
+  });
+  const otherAccess = { networks: [{ cidr: '192.0.2.0/24', principal: 'somebody' }] };
+
+  test('is a token that was issued, which is worth as much as the user still is', async () => {
+    upstream.addImage(name);
+    await writeFile(join(dir.path, 'users'), `alice:${await hash('secret', 4)}\n`);
+    await start(wanted());
+    const { token } = JSON.parse((await pull('/token', asAlice)).body.toString()) as { token: string };
+    const shown = { authorization: `Bearer ${token}` };
+    await reload(wanted(otherAccess));
+    expect((await pull(undefined, shown)).status).toBe(200);
+    await writeFile(join(dir.path, 'users'), `bob:${await hash('secret', 4)}\n`);
+    await reload(wanted());
+    expect([(await pull(undefined, asAlice)).status, (await pull(undefined, shown)).status]).toEqual([401, 401]);
+  });
+
+  test('is not brought back by a file of before that changes later', async () => {
+    upstream.addImage(name);
+    await writeFile(join(dir.path, 'users'), `alice:${await hash('secret', 4)}\n`);
+    await start(wanted());
+    await writeFile(join(dir.path, 'others'), '');
+    await reload(wanted({ htpasswdFile: join(dir.path, 'others') }));
+    await writeFile(join(dir.path, 'users'), `alice:${await hash('secret', 4)}\nbob:${await hash('b', 4)}\n`);
+    // Both files are looked at once a second: this one shows that the other was, too.
+    await writeFile(join(dir.path, 'others'), `carol:${await hash('secret', 4)}\n`);
+    const asCarol = { authorization: `Basic ${Buffer.from('carol:secret').toString('base64')}` };
+    await until('the users are read again', async () => (await pull('/v2/', asCarol)).status === 200);
+    expect((await pull(undefined, asAlice)).status).toBe(401);
+  });
+
+  test('is what an unlisted registry has just said', async () => {
+    const settings = { upstreams: { '*': {}, 'docker.io': { endpoints: [upstream.url] } } };
+    await start(settings);
+    const opened = async () => {
+      const { upstreams } = JSON.parse((await ask(app.adminUrl ?? '', '/api/v1/upstreams')).body.toString());
+      return (upstreams as { name: string }[]).map((each) => each.name);
+    };
+    await pull('/v2/owner/app/manifests/latest?ns=registry.invalid-name.org');
+    expect(await opened()).toContain('registry.invalid-name.org');
+    await reload({ ...settings, tags: { ttl: '1m' } });
+    expect(await opened()).toContain('registry.invalid-name.org');
+    await reload({ upstreams: { ...settings.upstreams, '*': { connections: 3 } } });
+    expect(await opened()).not.toContain('registry.invalid-name.org');
+  });
+});
+
+test('a reload brings another schedule into effect', async () => {
+  await start();
+  const schedule = async () =>
+    JSON.parse((await ask(app.adminUrl ?? '', '/api/v1/status')).body.toString()).schedule as unknown[];
+  await reload({ prefetch: { schedule: [{ cron: '0 3 * * *', images: ['app'] }] } });
+  await until('the status is a new one', async () => (await schedule()).length === 1);
+});
+
+test('a change between the load and the start is not missed', async () => {
+  upstream.addImage(name);
+  other.addImage(name);
+  await write({});
+  const file = join(dir.path, 'config.json');
+  const load = () => loadConfig({ file, env: {} });
+  const { config } = load();
+  await write(toOther());
+  app = await startApp(config, { load, file });
+  await pull();
+  expect([upstream.requests.length, other.requests.length > 0]).toEqual([0, true]);
+});
+
+test('no reload begins while the mirror drains', async () => {
+  const blob = upstream.addBlob(name, 'a layer '.repeat(1000));
+  const gate = new Gate();
+  upstream.faults.add({ kind: 'blob' }, { holdBody: { after: 100, gate } });
+  await start();
+  const { adminUrl = '' } = app;
+  const running = pull(`/v2/${name}/blobs/${blob.digest}`);
+  await gate.reached;
+  const stopped = app.stop();
+  const { status, body } = await ask(adminUrl, '/api/v1/reload', { method: 'POST' });
+  expect([status, JSON.parse(body.toString())]).toEqual([422, { error: 'the mirror is stopping' }]);
+  gate.open();
+  expect((await running).isComplete).toBe(true);
+  await stopped;
 });
 
 describe('a reload changes nothing', () => {

@@ -39,9 +39,9 @@ export class LastUses {
   /** Reads what the last process left, once the tokens are known. */
   async start(): Promise<void> {
     const { tokensFile, tokens, everyMs = 60_000 } = this.#options;
+    this.#timer = setInterval(() => void this.#write(), everyMs).unref();
     tokens.recall(await readLastUses(tokensFile));
     this.#written = this.#text();
-    this.#timer = setInterval(() => void this.#write(), everyMs).unref();
   }
 
   /** Resolves when what is known is written, or cannot be. */

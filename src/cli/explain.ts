@@ -5,6 +5,7 @@ import type { Config, UpstreamConfig } from '../config/schema.ts';
 import { formatRepository, type Repository } from '../oci/repository.ts';
 import { offlineUpstream } from '../upstream/offline-upstream.ts';
 import { PathPolicy } from '../upstream/path-policy.ts';
+import { Unlisted } from '../upstream/unlisted.ts';
 import { Upstreams } from '../upstream/upstreams.ts';
 
 export interface Explained {
@@ -61,7 +62,7 @@ function route(config: Config, image: string): Repository {
   const { '*': unlisted, ...listed } = config.upstreams;
   const standIn = (name: string) => offlineUpstream({ name });
   const entries = Object.keys(listed).map((name) => ({ upstream: standIn(name) }));
-  const others = unlisted && { except: unlisted.except, open: standIn };
+  const others = unlisted && { registries: new Unlisted({ except: unlisted.except, open: standIn }) };
   const name = image.replace(/[:@][^/]*$/, '');
   return new Upstreams(entries, config.defaultUpstream, others).route(name, { ns: undefined, prefix: undefined })
     .repository;

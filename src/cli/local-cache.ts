@@ -10,6 +10,7 @@ import type { Repository } from '../oci/repository.ts';
 import { type Cache, openCache } from '../open-cache.ts';
 import { Layout } from '../store/layout.ts';
 import { offlineUpstream } from '../upstream/offline-upstream.ts';
+import { Unlisted } from '../upstream/unlisted.ts';
 import { Upstreams } from '../upstream/upstreams.ts';
 import type { DirectoryFlags } from './cached-images.ts';
 
@@ -63,7 +64,11 @@ function upstreamsOf(config: Config): Upstreams {
   const { '*': unlisted, ...listed } = config.upstreams;
   const open = (name: string) => offlineUpstream({ name });
   const entries = Object.entries(listed).map(([name, rules]) => ({ ...rules, upstream: open(name) }));
-  return new Upstreams(entries, config.defaultUpstream, unlisted && { ...unlisted, open });
+  return new Upstreams(
+    entries,
+    config.defaultUpstream,
+    unlisted && { ...unlisted, registries: new Unlisted({ ...unlisted, open }) },
+  );
 }
 
 /** For people, on stderr: stdout is for what was asked. */

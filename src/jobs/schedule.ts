@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { Cron } from 'croner';
 import { errorText, type Log } from '../observe/log.ts';
 import { parsePlatform } from '../oci/platform.ts';
-import type { PlatformWish, Prefetcher } from './prefetch.ts';
+import type { PlatformWish, Prefetcher } from './prefetch/prefetch.ts';
 
 export interface ScheduleEntry {
   /** Five fields, in the time zone of the process. */
@@ -65,7 +65,12 @@ class CronSchedule implements Schedule {
     const planned = new Set(entries.map((entry) => before.find(isOf(entry)) ?? plan(entry)));
     this.#planned = [...planned];
     for (const one of before) if (!planned.has(one)) one.cron.stop();
-    for (const one of planned) if (!before.includes(one)) one.cron.schedule(() => this.#due(one));
+    for (const one of planned) if (!before.includes(one)) this.#arm(one);
+  }
+
+  /** Apart from `use`, whose earlier entries would live as long as what is armed there. */
+  #arm(planned: Planned): void {
+    planned.cron.schedule(() => this.#due(planned));
   }
 
   next(): NextPrefetch[] {

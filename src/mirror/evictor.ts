@@ -82,7 +82,7 @@ export class Evictor {
       this.#forget(blobs, letGo);
     } catch (error) {
       // A full disk takes not even the deletion of a record. A record without a file is a miss and heals itself.
-      if (!isDiskFull(error) || blobs.length === 0) throw error;
+      if (!isDiskFull(error)) throw error;
       const freed = await this.#unlink(blobs);
       this.#forget(blobs, letGo);
       await this.#unlink(blobs);

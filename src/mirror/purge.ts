@@ -53,6 +53,8 @@ interface Run {
 
 /** Of records and files; see `Evictor`. */
 const turnSize = 32;
+/** Of very much, the index's log has to be moved as fast as it grows, or a write waits for all of it. */
+const pacing = { share: 1 / 4, headStartMs: 1000 };
 const mostTold = 1000;
 const namesAtOnce = 200;
 
@@ -74,7 +76,7 @@ export class Purge {
   run(target: PurgeTarget, signal: AbortSignal): Promise<Purged> {
     const work = async () => {
       const purged = { images: [], imageCount: 0, blobs: 0, bytes: 0, pinned: [] };
-      const run = { signal, pace: new Pace(signal), purged };
+      const run = { signal, pace: new Pace(signal, pacing), purged };
       await run.pace.rest();
       if ('match' in target) await this.#matching(target.match, run);
       else if ('repository' in target) await this.#named(target, run);

@@ -2,7 +2,7 @@
 import { OciError } from '../oci/errors.ts';
 import { isRepositoryPath, type Repository } from '../oci/repository.ts';
 import { PathPolicy, type PathRules } from './path-policy.ts';
-import { Unlisted, type UnlistedOptions } from './unlisted.ts';
+import type { Unlisted } from './unlisted.ts';
 import type { Upstream, UpstreamStatus } from './upstream.ts';
 
 export interface Source {
@@ -40,10 +40,15 @@ export class Upstreams {
   readonly #unlisted: Unlisted | undefined;
   readonly #policies: ReadonlyMap<string, PathPolicy>;
 
-  constructor(entries: readonly UpstreamEntry[], defaultName: string, unlisted?: UnlistedOptions & PathRules) {
+  /** `unlisted`: those that no entry names, where they are let in. */
+  constructor(
+    entries: readonly UpstreamEntry[],
+    defaultName: string,
+    unlisted?: PathRules & { readonly registries: Unlisted },
+  ) {
     this.#listed = new Map(entries.map(({ upstream }) => [upstream.name, upstream]));
     this.#defaultName = defaultName;
-    this.#unlisted = unlisted && new Unlisted(unlisted);
+    this.#unlisted = unlisted?.registries;
     const policies = entries.map(({ upstream, ...rules }) => [upstream.name, new PathPolicy(rules)] as const);
     this.#policies = new Map([...policies, [anyOther, new PathPolicy(unlisted ?? {})]]);
   }

@@ -8,7 +8,7 @@ import { Images } from '../../src/mirror/images.ts';
 import { usableOf } from '../../src/mirror/links.ts';
 import { Purge } from '../../src/mirror/purge.ts';
 import type { Asking } from '../http/start-registry.ts';
-import { addMultiPlatform, prefetchScene } from '../jobs/prefetch-scene.ts';
+import { addMultiPlatform, prefetchScene } from '../jobs/prefetch/prefetch-scene.ts';
 import { LongClient } from './long-client.ts';
 import { type StartedAdmin, startAdmin } from './start-admin.ts';
 

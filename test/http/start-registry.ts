@@ -52,12 +52,13 @@ const { sendfile } = await openSendfile(import.meta.filename);
 export async function startRegistry(options: StartRegistryOptions): Promise<StartedRegistry> {
   await using opened = new AsyncDisposableStack();
   const mirror = opened.use(await startMirror(options));
-  const { access, proxies } = opened.use(
+  const { access, proxies, begin } = opened.use(
     await openAccess(
       { ...openToAll, ...options.access },
       { ...mirror, ...lastingAccess(mirror.log), watch: () => ({ [Symbol.dispose]: () => {} }) },
     ),
   );
+  begin();
   const exposureOf = (name: string) => options.exposures?.[name] ?? 'nothing';
   const { mostInFlight = 1000, idleMs = 120_000 } = options;
   const { app, before } = registryListener({

@@ -1,9 +1,9 @@
 // Prefetches at set times: when they begin, what becomes of two at once, and how others take their place.
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { PrefetchRequest } from '../../src/jobs/prefetch.ts';
+import type { PrefetchRequest } from '../../src/jobs/prefetch/prefetch.ts';
 import { type ScheduleEntry, startSchedule } from '../../src/jobs/schedule.ts';
-import { platform } from './prefetch-scene.ts';
+import { platform } from './prefetch/prefetch-scene.ts';
 
 const minute = 60_000;
 const noon = new Date(2026, 2, 10, 12, 0, 30).getTime();

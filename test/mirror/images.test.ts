@@ -55,9 +55,11 @@ describe('the names of what is cached', () => {
   test('are not those of what a manifest only named', async () => {
     const shelf = new Shelf();
     const child = imageOf();
-    shelf.add(redis, indexOf(child), 'latest');
+    const index = shelf.add(redis, indexOf(child), 'latest');
     shelf.add(nginx, child, 'latest');
     expect(await shelf.names({ match: '**/redis' })).toEqual(['docker.io/library/redis:latest']);
+    shelf.records.deleteBlob(index.digest);
+    expect(await shelf.names({ match: '**/redis' })).toEqual([]);
   });
 
   test('tell what only some may see from what everybody may', async () => {

@@ -8,6 +8,7 @@ import type { UpstreamFigures } from '../../src/observe/upstream-figures.ts';
 import { lastingAccess, openAccess } from '../../src/open-access.ts';
 import { openUpstream } from '../../src/upstream/open-upstream.ts';
 import { Telling } from '../../src/upstream/telling.ts';
+import { Unlisted } from '../../src/upstream/unlisted.ts';
 import { Upstreams } from '../../src/upstream/upstreams.ts';
 import { startMirror } from '../mirror/start-mirror.ts';
 import { type Family, parseExposition, seriesOf } from '../support/exposition.ts';
@@ -50,7 +51,9 @@ async function crowded(): Promise<Crowded> {
       ...{ endpoints: [new URL(upstream.url)], allowPrivate: true, connections: 32, parallel: 1 },
       ...{ connectTimeoutMs: 5000, headersTimeoutMs: 5000, idleTimeoutMs: 5000, answerTimeoutMs: 5000 },
     });
-  const upstreams = new Upstreams([{ upstream: open('docker.io') }], 'docker.io', { open: (name) => open(name, '*') });
+  const upstreams = new Upstreams([{ upstream: open('docker.io') }], 'docker.io', {
+    registries: new Unlisted({ open: (name) => open(name, '*') }),
+  });
   opened.defer(() => upstreams.close());
   const { access, proxies } = opened.use(
     await openAccess(

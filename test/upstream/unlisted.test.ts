@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { OciError } from '../../src/oci/errors.ts';
 import type { PathRules } from '../../src/upstream/path-policy.ts';
+import { Unlisted } from '../../src/upstream/unlisted.ts';
 import { type Namespace, Upstreams } from '../../src/upstream/upstreams.ts';
 import { silent, silentEntry } from './silent-upstream.ts';
 import { never } from './upstream-scene.ts';
@@ -20,9 +21,7 @@ class Scene {
     };
     const listed = ['docker.io', 'registry.gitlab.com'].map(silentEntry);
     this.upstreams = new Upstreams(listed, 'docker.io', {
-      open,
-      except,
-      now: () => this.now,
+      registries: new Unlisted({ open, except, now: () => this.now }),
       ...rules,
     });
   }
@@ -144,7 +143,9 @@ describe('what cannot be a public registry', () => {
     const open = () => {
       throw new Error('it was opened');
     };
-    const upstreams = new Upstreams([], 'docker.io', { open, except: ['docker.io', 'quay.io'] });
+    const upstreams = new Upstreams([], 'docker.io', {
+      registries: new Unlisted({ open, except: ['docker.io', 'quay.io'] }),
+    });
     for (const ns of ['docker.io', 'index.docker.io', 'registry-1.docker.io', 'registry.hub.docker.com', 'quay.io'])
       expect(() => upstreams.route('owner/app', { ns, prefix: undefined })).toThrow('not configured');
     expect(() => upstreams.route('quay.io/owner/app', { ns: undefined, prefix: undefined })).toThrow('not configured');

@@ -1,5 +1,5 @@
 // How the blobs of a prefetch come along, told a few times a second each.
-import type { Descriptor } from '../oci/descriptor.ts';
+import type { Descriptor } from '../../oci/descriptor.ts';
 import type { LayerEvent } from './prefetch-event.ts';
 
 /** A blob on its way; it may begin again. */

@@ -1,9 +1,9 @@
 // All that is to be here of an image: its manifests followed to the configs and layers of the platforms that are wished for.
-import type { Descriptor } from '../oci/descriptor.ts';
-import type { Digest } from '../oci/digest.ts';
-import { type Manifest, type ManifestChildren, manifestChildren } from '../oci/manifest.ts';
-import { isForeignType, mediaTypes } from '../oci/media-types.ts';
-import { formatPlatform, isSamePlatform, type Platform } from '../oci/platform.ts';
+import type { Descriptor } from '../../oci/descriptor.ts';
+import type { Digest } from '../../oci/digest.ts';
+import { type Manifest, type ManifestChildren, manifestChildren } from '../../oci/manifest.ts';
+import { isForeignType, mediaTypes } from '../../oci/media-types.ts';
+import { formatPlatform, isSamePlatform, type Platform } from '../../oci/platform.ts';
 import type { PlatformWish } from './prefetch-event.ts';
 
 export interface ContentsOptions {

@@ -1,10 +1,10 @@
 // A prefetch that nobody waits for: clients go first, and an upstream that has little left to give is left to them.
 import { describe, expect, test, vi } from 'vitest';
-import { clientsServed, objectionTo } from '../../src/jobs/patience.ts';
-import { digestOf } from '../../src/oci/digest.ts';
-import type { EndpointStatus, LimitStatus, Upstream } from '../../src/upstream/upstream.ts';
-import { altered, digestFor, patient, readAll } from '../mirror/start-mirror.ts';
-import { Gate } from '../support/gate.ts';
+import { clientsServed, objectionTo } from '../../../src/jobs/prefetch/patience.ts';
+import { digestOf } from '../../../src/oci/digest.ts';
+import type { EndpointStatus, LimitStatus, Upstream } from '../../../src/upstream/upstream.ts';
+import { altered, digestFor, patient, readAll } from '../../mirror/start-mirror.ts';
+import { Gate } from '../../support/gate.ts';
 import { amd64, name, prefetchScene } from './prefetch-scene.ts';
 
 const patiently = { platforms: [amd64], isPatient: true };

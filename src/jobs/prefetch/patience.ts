@@ -1,6 +1,6 @@
 // What makes a prefetch wait that nobody waits for: clients without a place, and upstreams that have little left to give.
-import type { Digest } from '../oci/digest.ts';
-import type { LimitStatus, Upstream } from '../upstream/upstream.ts';
+import type { Digest } from '../../oci/digest.ts';
+import type { LimitStatus, Upstream } from '../../upstream/upstream.ts';
 import { pause, type Wait } from './retries.ts';
 
 export interface FillsInFlight {

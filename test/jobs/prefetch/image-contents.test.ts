@@ -1,12 +1,12 @@
 // What of an image is to be here: indexes followed as far as the wish goes, each thing once, and never for ever.
 import { describe, expect, test } from 'vitest';
-import { imageContents } from '../../src/jobs/image-contents.ts';
-import type { PlatformWish } from '../../src/jobs/prefetch-event.ts';
-import type { Descriptor } from '../../src/oci/descriptor.ts';
-import { digestOf } from '../../src/oci/digest.ts';
-import type { Manifest } from '../../src/oci/manifest.ts';
-import { mediaTypes } from '../../src/oci/media-types.ts';
-import { platformOf } from '../../src/oci/platform.ts';
+import { imageContents } from '../../../src/jobs/prefetch/image-contents.ts';
+import type { PlatformWish } from '../../../src/jobs/prefetch/prefetch-event.ts';
+import type { Descriptor } from '../../../src/oci/descriptor.ts';
+import { digestOf } from '../../../src/oci/digest.ts';
+import type { Manifest } from '../../../src/oci/manifest.ts';
+import { mediaTypes } from '../../../src/oci/media-types.ts';
+import { platformOf } from '../../../src/oci/platform.ts';
 import { amd64, arm64, platform } from './prefetch-scene.ts';
 
 const blob = (text: string): Descriptor => ({

@@ -1,15 +1,15 @@
 // One image pulled into the cache: its manifests as a client gets them, then every blob that they name and is not here.
-import { NoRoomError } from '../mirror/fill-failure.ts';
-import type { Mirror } from '../mirror/mirror.ts';
-import type { Slots } from '../mirror/slots.ts';
-import type { Descriptor } from '../oci/descriptor.ts';
-import type { Digest } from '../oci/digest.ts';
-import { formatImage } from '../oci/image-name.ts';
-import { type Manifest, maxManifestBytes } from '../oci/manifest.ts';
-import { type Platform, platformOf } from '../oci/platform.ts';
-import type { Reference } from '../oci/reference.ts';
-import type { Content } from '../store/content.ts';
-import type { Source } from '../upstream/upstreams.ts';
+import { NoRoomError } from '../../mirror/fill-failure.ts';
+import type { Mirror } from '../../mirror/mirror.ts';
+import type { Slots } from '../../mirror/slots.ts';
+import type { Descriptor } from '../../oci/descriptor.ts';
+import type { Digest } from '../../oci/digest.ts';
+import { formatImage } from '../../oci/image-name.ts';
+import { type Manifest, maxManifestBytes } from '../../oci/manifest.ts';
+import { type Platform, platformOf } from '../../oci/platform.ts';
+import type { Reference } from '../../oci/reference.ts';
+import type { Content } from '../../store/content.ts';
+import type { Source } from '../../upstream/upstreams.ts';
 import { type ImageContents, imageContents } from './image-contents.ts';
 import type { LayerReport, LayerReports } from './layer-reports.ts';
 import type { PlatformWish } from './prefetch-event.ts';

@@ -1,6 +1,6 @@
 // Once more after what may be over in a moment; nobody waits for an upstream that rests for longer, or twice in vain.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isUpstreamFault, type Upstream, UpstreamError } from '../upstream/upstream.ts';
+import { isUpstreamFault, type Upstream, UpstreamError } from '../../upstream/upstream.ts';
 
 /** Rejects when the signal fires. */
 export type Wait = (ms: number, signal: AbortSignal) => Promise<unknown>;

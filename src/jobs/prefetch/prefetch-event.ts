@@ -1,6 +1,6 @@
 // What is asked of a prefetch, and what it tells while it runs.
-import type { Digest } from '../oci/digest.ts';
-import type { Platform } from '../oci/platform.ts';
+import type { Digest } from '../../oci/digest.ts';
+import type { Platform } from '../../oci/platform.ts';
 
 /** `all`: everything that an index names, attestations included; else these alone, as a client of each would pull them. */
 export type PlatformWish = readonly Platform[] | 'all';

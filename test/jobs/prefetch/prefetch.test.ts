@@ -1,15 +1,15 @@
 // Images pulled before anyone asks: what comes, what is told of it, and what becomes of it when something is in the way.
 import { rm } from 'node:fs/promises';
 import { describe, expect, test, vi } from 'vitest';
-import { formatPlatform, hostPlatform } from '../../src/oci/platform.ts';
-import { offlineUpstream } from '../../src/upstream/offline-upstream.ts';
-import type { Upstream } from '../../src/upstream/upstream.ts';
-import { digestFor, filled, patient, readAll } from '../mirror/start-mirror.ts';
-import { imageManifest, manifestOf, mediaTypes } from '../support/fake-image.ts';
-import { refusals } from '../support/faults.ts';
-import { Gate } from '../support/gate.ts';
-import { type LaterClock, laterClock } from '../support/later-clock.ts';
-import { generateContent } from '../support/served-content.ts';
+import { formatPlatform, hostPlatform } from '../../../src/oci/platform.ts';
+import { offlineUpstream } from '../../../src/upstream/offline-upstream.ts';
+import type { Upstream } from '../../../src/upstream/upstream.ts';
+import { digestFor, filled, patient, readAll } from '../../mirror/start-mirror.ts';
+import { imageManifest, manifestOf, mediaTypes } from '../../support/fake-image.ts';
+import { refusals } from '../../support/faults.ts';
+import { Gate } from '../../support/gate.ts';
+import { type LaterClock, laterClock } from '../../support/later-clock.ts';
+import { generateContent } from '../../support/served-content.ts';
 import { addMultiPlatform, amd64, arm64, name, platform, prefetchScene } from './prefetch-scene.ts';
 
 /** However busy the machine is. */

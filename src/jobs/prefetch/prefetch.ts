@@ -1,11 +1,11 @@
 // Images pulled before anyone asks: a few at once, by the same way as a client's pulls, and behind all of these.
-import { Slots } from '../mirror/slots.ts';
-import type { Log } from '../observe/log.ts';
-import type { Metrics } from '../observe/metrics.ts';
-import { formatImage, parseImageName } from '../oci/image-name.ts';
-import { hostPlatform } from '../oci/platform.ts';
-import type { Reference } from '../oci/reference.ts';
-import type { Source } from '../upstream/upstreams.ts';
+import { Slots } from '../../mirror/slots.ts';
+import type { Log } from '../../observe/log.ts';
+import type { Metrics } from '../../observe/metrics.ts';
+import { formatImage, parseImageName } from '../../oci/image-name.ts';
+import { hostPlatform } from '../../oci/platform.ts';
+import type { Reference } from '../../oci/reference.ts';
+import type { Source } from '../../upstream/upstreams.ts';
 import { type Every, LayerReports } from './layer-reports.ts';
 import { clientsServed, type FillsInFlight, objectionTo } from './patience.ts';
 import type {

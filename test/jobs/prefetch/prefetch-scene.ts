@@ -7,12 +7,12 @@ import {
   type PrefetchEvent,
   Prefetcher,
   type PrefetcherOptions,
-} from '../../src/jobs/prefetch.ts';
-import { hostPlatform, type Platform, parsePlatform } from '../../src/oci/platform.ts';
-import { patient, type StartedMirror, type StartMirrorOptions, startMirror } from '../mirror/start-mirror.ts';
-import { configOf, type FakeManifest, imageManifest, manifestOf, mediaTypes } from '../support/fake-image.ts';
-import { type FakeUpstream, type FakeUpstreamOptions, startFakeUpstream } from '../support/fake-upstream.ts';
-import type { ServedContent } from '../support/served-content.ts';
+} from '../../../src/jobs/prefetch/prefetch.ts';
+import { hostPlatform, type Platform, parsePlatform } from '../../../src/oci/platform.ts';
+import { patient, type StartedMirror, type StartMirrorOptions, startMirror } from '../../mirror/start-mirror.ts';
+import { configOf, type FakeManifest, imageManifest, manifestOf, mediaTypes } from '../../support/fake-image.ts';
+import { type FakeUpstream, type FakeUpstreamOptions, startFakeUpstream } from '../../support/fake-upstream.ts';
+import type { ServedContent } from '../../support/served-content.ts';
 
 export const name = 'library/app';
 export const amd64 = platform('linux/amd64');
