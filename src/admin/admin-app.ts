@@ -2,8 +2,8 @@
 import { Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import { ImageQueryError } from '../mirror/images.ts';
-import { PinnedError } from '../mirror/purge.ts';
+import { ImageQueryError } from '../mirror/images/images.ts';
+import { PinnedError } from '../mirror/images/purge.ts';
 import type { Log } from '../observe/log.ts';
 import { OciError, type OciErrorCode } from '../oci/errors.ts';
 import { type AdminApiOptions, adminApi } from './admin-api.ts';

@@ -1,7 +1,7 @@
 // /api/v1/images and /api/v1/blobs: what is cached, for people, and forgetting it.
 import { HTTPException } from 'hono/http-exception';
-import type { Images } from '../mirror/images.ts';
-import type { Purge, Purged } from '../mirror/purge.ts';
+import type { Images } from '../mirror/images/images.ts';
+import type { Purge, Purged } from '../mirror/images/purge.ts';
 import { parseDigest } from '../oci/digest.ts';
 import { formatImage } from '../oci/image-name.ts';
 import type { Reference } from '../oci/reference.ts';

@@ -13,7 +13,7 @@ const event = z.discriminatedUnion('type', [
     totalBytes: z.number(),
   }),
   z.object({
-    type: z.enum(['damaged', 'missing']),
+    type: z.enum(['damaged', 'missing', 'unread']),
     digest: z.string(),
     sizeBytes: z.number(),
     found: z.string().optional().openapi({ description: 'What its bytes hash to, or why they cannot be read.' }),
@@ -25,6 +25,7 @@ const event = z.discriminatedUnion('type', [
     checkedBytes: z.number(),
     damaged: z.number(),
     missing: z.number(),
+    unread: z.number().openapi({ description: 'Could not be read, and so not checked; never removed.' }),
     dropped: z.number(),
   }),
 ]);

@@ -4,7 +4,7 @@ import { HTTPException } from 'hono/http-exception';
 import { describe, expect, test } from 'vitest';
 import { adminApi } from '../../src/admin/admin-api.ts';
 import { LongAnswers } from '../../src/admin/long-answers.ts';
-import { PinnedError } from '../../src/mirror/purge.ts';
+import { PinnedError } from '../../src/mirror/images/purge.ts';
 import { OciError } from '../../src/oci/errors.ts';
 import { Records } from '../../src/store/records.ts';
 import { Gate } from '../support/gate.ts';

@@ -97,7 +97,7 @@ export function fakeMirror(): FakeMirror & { readonly running: LongAnswers } {
     verify: async ({ onEvent }) => {
       onEvent({ type: 'progress', checkedBlobs: 1, totalBlobs: 2, checkedBytes: 10, totalBytes: 20 });
       onEvent({ type: 'damaged', digest, sizeBytes: 10, found: 'other bytes', isDropped: false });
-      onEvent({ type: 'done', checkedBlobs: 2, checkedBytes: 20, damaged: 1, missing: 0, dropped: 0 });
+      onEvent({ type: 'done', checkedBlobs: 2, checkedBytes: 20, damaged: 1, missing: 0, unread: 0, dropped: 0 });
     },
     reload: async () => ({ changed: ['tags.ttl'], needsRestart: ['listen.port'] }),
     lastReload: () => ({ at: 1_700_000_000_000, error: undefined, needsRestart: ['listen.port'] }),

@@ -1,8 +1,8 @@
 // What is cached, asked for and forgotten over the API: what names and globs become, and what is refused.
 import { describe, expect, test } from 'vitest';
 import type { ImagesApiOptions } from '../../src/admin/images-api.ts';
-import { ImageQueryError } from '../../src/mirror/images.ts';
-import { PinnedError } from '../../src/mirror/purge.ts';
+import { ImageQueryError } from '../../src/mirror/images/images.ts';
+import { PinnedError } from '../../src/mirror/images/purge.ts';
 import { formatReference } from '../../src/oci/reference.ts';
 import { formatRepository } from '../../src/oci/repository.ts';
 import { cachedImage, digest } from './fake-mirror.ts';

@@ -1,7 +1,7 @@
 // A repository that has no list of tags: asked for once in a while, until something of it is here.
 import { expect, test } from 'vitest';
 import { type FaultEffect, refusals } from '../support/faults.ts';
-import { scene as opened, type Scene } from './image-scene.ts';
+import { scene as opened, type Scene } from './images/image-scene.ts';
 import { digestFor, patient } from './start-mirror.ts';
 
 const name = 'library/missing';

@@ -3,7 +3,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { type FakeManifest, imageManifest, indexManifest } from '../support/fake-image.ts';
 import { Gate } from '../support/gate.ts';
 import { contentOf } from '../support/served-content.ts';
-import { cached, name, scene } from './image-scene.ts';
+import { cached, name, scene } from './images/image-scene.ts';
 import { digestFor, filled, patient } from './start-mirror.ts';
 
 const platform = { architecture: 'amd64', os: 'linux' };

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { indexManifest } from '../support/fake-image.ts';
 import type { AddedImage } from '../support/fake-upstream.ts';
-import { name, scene } from './image-scene.ts';
+import { name, scene } from './images/image-scene.ts';
 import { digestFor } from './start-mirror.ts';
 
 const linux = { architecture: 'amd64', os: 'linux' };

@@ -5,7 +5,7 @@ import { describe as descriptorOf, mediaTypes } from '../support/fake-image.ts';
 import { type FaultEffect, refusals } from '../support/faults.ts';
 import { Gate } from '../support/gate.ts';
 import { contentOf } from '../support/served-content.ts';
-import { cached, name, scene } from './image-scene.ts';
+import { cached, name, scene } from './images/image-scene.ts';
 import { digestFor, patient } from './start-mirror.ts';
 
 describe('an image that is whole', () => {

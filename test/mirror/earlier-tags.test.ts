@@ -1,7 +1,7 @@
 // A tag that moved to an image which is not here, while the one before it is: nobody loses what was cached.
 import { describe, expect, test } from 'vitest';
 import type { AddedImage } from '../support/fake-upstream.ts';
-import { cached, name } from './image-scene.ts';
+import { cached, name } from './images/image-scene.ts';
 import { patient } from './start-mirror.ts';
 
 type At = Awaited<ReturnType<typeof cached>>['at'];

@@ -9,7 +9,7 @@ import { mediaTypes } from '../support/fake-image.ts';
 import type { AddedImage } from '../support/fake-upstream.ts';
 import { openFiles } from '../support/open-files.ts';
 import { retainedBytes } from '../support/retained-bytes.ts';
-import { name, type Scene, scene } from './image-scene.ts';
+import { name, type Scene, scene } from './images/image-scene.ts';
 import { digestFor, filled, patient, readAll } from './start-mirror.ts';
 
 const hour = 3_600_000;

@@ -1,8 +1,8 @@
 // The names under which images are cached: each tag and, where only the digest of one is known, that. In order, page by page.
-import type { Digest } from '../oci/digest.ts';
-import { isManifestType, mediaTypes } from '../oci/media-types.ts';
-import { formatRepository, type Repository } from '../oci/repository.ts';
-import type { Link, ListedTag, Records } from '../store/records.ts';
+import type { Digest } from '../../oci/digest.ts';
+import { isManifestType, mediaTypes } from '../../oci/media-types.ts';
+import { formatRepository, type Repository } from '../../oci/repository.ts';
+import type { Link, ListedTag, Records } from '../../store/records.ts';
 import type { ImageReader } from './image-reader.ts';
 import type { Pace } from './pace.ts';
 

@@ -1,12 +1,12 @@
 // One cached image as people are shown it: what it runs on, how much of it is here, and whether a pull would be served.
-import type { Descriptor } from '../oci/descriptor.ts';
-import type { Digest } from '../oci/digest.ts';
-import type { Manifest, ManifestChildren } from '../oci/manifest.ts';
-import { isForeignType } from '../oci/media-types.ts';
-import { formatPlatform, type Platform, platformOf } from '../oci/platform.ts';
-import { formatRepository, type Repository } from '../oci/repository.ts';
-import type { BlobStore } from '../store/blob-store.ts';
-import type { Records } from '../store/records.ts';
+import type { Descriptor } from '../../oci/descriptor.ts';
+import type { Digest } from '../../oci/digest.ts';
+import type { Manifest, ManifestChildren } from '../../oci/manifest.ts';
+import { isForeignType } from '../../oci/media-types.ts';
+import { formatPlatform, type Platform, platformOf } from '../../oci/platform.ts';
+import { formatRepository, type Repository } from '../../oci/repository.ts';
+import type { BlobStore } from '../../store/blob-store.ts';
+import type { Records } from '../../store/records.ts';
 import { contentsOf } from './image-contents.ts';
 import { type ImageEntry, isTagged } from './image-entries.ts';
 import type { ImageReader } from './image-reader.ts';

@@ -1,6 +1,6 @@
 // What is cached, for people: every image under its names, with how much of it is here.
-import type { Reference } from '../oci/reference.ts';
-import { formatRepository, type Repository } from '../oci/repository.ts';
+import type { Reference } from '../../oci/reference.ts';
+import { formatRepository, type Repository } from '../../oci/repository.ts';
 import { entriesOf, type ImageEntry, placeOf, viewsOf } from './image-entries.ts';
 import { type ImageMatch, parseImageMatch } from './image-match.ts';
 import { ImageReader, type ImageReaderOptions } from './image-reader.ts';

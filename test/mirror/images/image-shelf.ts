@@ -1,20 +1,20 @@
 // Images in an index and files that are only in memory, for the tests of who lists and purges them.
 import { pino } from 'pino';
-import { Evictor } from '../../src/mirror/evictor.ts';
-import type { ImageReaderOptions } from '../../src/mirror/image-reader.ts';
-import { ImageReader } from '../../src/mirror/image-reader.ts';
-import { type ImageQuery, Images } from '../../src/mirror/images.ts';
-import { linkBlob, usableOf } from '../../src/mirror/links.ts';
-import { Pins } from '../../src/mirror/pins.ts';
-import { Purge, type Purged, type PurgeTarget } from '../../src/mirror/purge.ts';
-import { createMetrics } from '../../src/observe/metrics.ts';
-import type { Descriptor } from '../../src/oci/descriptor.ts';
-import { type Digest, digestOf } from '../../src/oci/digest.ts';
-import { manifestChildren } from '../../src/oci/manifest.ts';
-import { mediaTypes } from '../../src/oci/media-types.ts';
-import type { Repository } from '../../src/oci/repository.ts';
-import { Records } from '../../src/store/records.ts';
-import { patient } from './start-mirror.ts';
+import { Evictor } from '../../../src/mirror/evictor.ts';
+import type { ImageReaderOptions } from '../../../src/mirror/images/image-reader.ts';
+import { ImageReader } from '../../../src/mirror/images/image-reader.ts';
+import { type ImageQuery, Images } from '../../../src/mirror/images/images.ts';
+import { Purge, type Purged, type PurgeTarget } from '../../../src/mirror/images/purge.ts';
+import { linkBlob, usableOf } from '../../../src/mirror/links.ts';
+import { Pins } from '../../../src/mirror/pins.ts';
+import { createMetrics } from '../../../src/observe/metrics.ts';
+import type { Descriptor } from '../../../src/oci/descriptor.ts';
+import { type Digest, digestOf } from '../../../src/oci/digest.ts';
+import { manifestChildren } from '../../../src/oci/manifest.ts';
+import { mediaTypes } from '../../../src/oci/media-types.ts';
+import type { Repository } from '../../../src/oci/repository.ts';
+import { Records } from '../../../src/store/records.ts';
+import { patient } from '../start-mirror.ts';
 
 export const redis: Repository = { registry: 'docker.io', path: 'library/redis' };
 export const nginx: Repository = { registry: 'docker.io', path: 'library/nginx' };

@@ -1,10 +1,10 @@
 // What is cached, as people are shown it: under which names, in which pages, and how much of it is here.
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
-import { ImageQueryError } from '../../src/mirror/images.ts';
-import { mediaTypes } from '../../src/oci/media-types.ts';
+import { ImageQueryError } from '../../../src/mirror/images/images.ts';
+import { mediaTypes } from '../../../src/oci/media-types.ts';
+import { patient } from '../start-mirror.ts';
 import { blobOf, hidden, imageOf, indexOf, nginx, redis, Shelf } from './image-shelf.ts';
-import { patient } from './start-mirror.ts';
 
 const amd64 = { os: 'linux', architecture: 'amd64' };
 const arm64 = { os: 'linux', architecture: 'arm64' };

@@ -1,6 +1,6 @@
 // A mirror before one upstream, and images of it that are here whole, in part or not at all.
-import type { AddedImage, FakeUpstream } from '../support/fake-upstream.ts';
-import { startFakeUpstream } from '../support/fake-upstream.ts';
+import type { AddedImage, FakeUpstream } from '../../support/fake-upstream.ts';
+import { startFakeUpstream } from '../../support/fake-upstream.ts';
 import {
   altered,
   digestFor,
@@ -9,7 +9,7 @@ import {
   type StartedMirror,
   type StartMirrorOptions,
   startMirror,
-} from './start-mirror.ts';
+} from '../start-mirror.ts';
 
 export const name = 'library/app';
 

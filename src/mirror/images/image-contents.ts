@@ -1,6 +1,6 @@
 // All that an image is made of: its manifests, what they name, and what refers to it and has no other name.
-import type { Digest } from '../oci/digest.ts';
-import type { ManifestChildren } from '../oci/manifest.ts';
+import type { Digest } from '../../oci/digest.ts';
+import type { ManifestChildren } from '../../oci/manifest.ts';
 
 export interface ContentsOptions {
   /** `undefined` of what is no manifest, or is not here. */

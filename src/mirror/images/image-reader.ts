@@ -1,14 +1,14 @@
 // What the manifests that rest here say, for who looks through the cache: to look at an image is no use of it.
-import type { Digest } from '../oci/digest.ts';
-import { type Manifest, type ManifestChildren, manifestChildren } from '../oci/manifest.ts';
-import type { Repository } from '../oci/repository.ts';
-import type { BlobStore } from '../store/blob-store.ts';
-import type { Disk } from '../store/disk.ts';
-import type { Records } from '../store/records.ts';
-import type { Fills } from './fills.ts';
-import { ImageWalk, isOpen } from './image-walk.ts';
-import type { MayUse } from './links.ts';
-import { asLinked, manifestAt } from './manifest-here.ts';
+import type { Digest } from '../../oci/digest.ts';
+import { type Manifest, type ManifestChildren, manifestChildren } from '../../oci/manifest.ts';
+import type { Repository } from '../../oci/repository.ts';
+import type { BlobStore } from '../../store/blob-store.ts';
+import type { Disk } from '../../store/disk.ts';
+import type { Records } from '../../store/records.ts';
+import type { Fills } from '../fills.ts';
+import { ImageWalk, isOpen } from '../image-walk.ts';
+import type { MayUse } from '../links.ts';
+import { asLinked, manifestAt } from '../manifest-here.ts';
 
 export interface ImageReaderOptions {
   readonly records: Records;

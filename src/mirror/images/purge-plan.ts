@@ -1,7 +1,7 @@
 // What of a repository goes in a purge, and what stays because something else of it needs it.
-import type { Digest } from '../oci/digest.ts';
-import { isManifestType } from '../oci/media-types.ts';
-import type { Watch } from '../store/records.ts';
+import type { Digest } from '../../oci/digest.ts';
+import { isManifestType } from '../../oci/media-types.ts';
+import type { Watch } from '../../store/records.ts';
 import { type ContentsOptions, contentsOf } from './image-contents.ts';
 import { linksOf, viewsOf } from './image-entries.ts';
 import { referrersIn } from './image-view.ts';

@@ -1,12 +1,12 @@
 // Purges under a mirror that serves: who reads reads on, who was promised an answer is asked to come again, who pulls gets it.
 import { describe, expect, test } from 'vitest';
-import { Images } from '../../src/mirror/images.ts';
-import type { Lasting } from '../../src/mirror/lasting.ts';
-import { usableOf } from '../../src/mirror/links.ts';
-import { Purge } from '../../src/mirror/purge.ts';
-import { Gate } from '../support/gate.ts';
+import { Images } from '../../../src/mirror/images/images.ts';
+import { Purge } from '../../../src/mirror/images/purge.ts';
+import type { Lasting } from '../../../src/mirror/lasting.ts';
+import { usableOf } from '../../../src/mirror/links.ts';
+import { Gate } from '../../support/gate.ts';
+import { digestFor, filled, patient, readAll } from '../start-mirror.ts';
 import { cached, name, type Scene, scene } from './image-scene.ts';
-import { digestFor, filled, patient, readAll } from './start-mirror.ts';
 
 function over({ mirror }: Pick<Scene, 'mirror'>) {
   const parts = { ...mirror, mayUse: usableOf(mirror.records, () => true) };

@@ -1,13 +1,13 @@
 // A purge: what is named goes, with all that nobody else holds; everything else is as whole as it was.
 import { describe, expect, test, vi } from 'vitest';
-import { Pace } from '../../src/mirror/pace.ts';
-import { PinnedError } from '../../src/mirror/purge.ts';
-import { PurgePlan } from '../../src/mirror/purge-plan.ts';
-import type { Digest } from '../../src/oci/digest.ts';
-import { formatRepository } from '../../src/oci/repository.ts';
-import { Gate } from '../support/gate.ts';
+import { Pace } from '../../../src/mirror/images/pace.ts';
+import { PinnedError } from '../../../src/mirror/images/purge.ts';
+import { PurgePlan } from '../../../src/mirror/images/purge-plan.ts';
+import type { Digest } from '../../../src/oci/digest.ts';
+import { formatRepository } from '../../../src/oci/repository.ts';
+import { Gate } from '../../support/gate.ts';
+import { patient } from '../start-mirror.ts';
 import { blobOf, hidden, imageOf, indexOf, nginx, redis, Shelf } from './image-shelf.ts';
-import { patient } from './start-mirror.ts';
 
 const tag = (name: string, repository = redis) => ({ repository, reference: { tag: name } });
 const all = (repository = redis) => ({ repository, reference: undefined });

@@ -1,11 +1,11 @@
 // Random images that share their layers, and random purges: what was not meant loses nothing, and nothing is left over.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { contentsOf } from '../../src/mirror/image-contents.ts';
-import type { CachedImage } from '../../src/mirror/images.ts';
-import { PinnedError, type PurgeTarget } from '../../src/mirror/purge.ts';
-import type { Digest } from '../../src/oci/digest.ts';
-import type { Repository } from '../../src/oci/repository.ts';
+import { contentsOf } from '../../../src/mirror/images/image-contents.ts';
+import type { CachedImage } from '../../../src/mirror/images/images.ts';
+import { PinnedError, type PurgeTarget } from '../../../src/mirror/images/purge.ts';
+import type { Digest } from '../../../src/oci/digest.ts';
+import type { Repository } from '../../../src/oci/repository.ts';
 import { hidden, imageOf, indexOf, nginx, redis, Shelf } from './image-shelf.ts';
 
 const repositories = [redis, hidden(redis), nginx, { registry: 'ghcr.io', path: 'library/redis' }];

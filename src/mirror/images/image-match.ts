@@ -1,5 +1,5 @@
 // Which cached images a glob means: `docker.io/library/*`, `**:latest`.
-import { compileGlob } from '../oci/glob.ts';
+import { compileGlob } from '../../oci/glob.ts';
 
 export interface ImageMatch {
   /** What every repository that matches begins with. */

@@ -1,7 +1,7 @@
 // Which image is pinned by its name, as opposed to what must stay because a pinned one is made of it.
-import type { Digest } from '../oci/digest.ts';
-import { formatRepository, type Repository } from '../oci/repository.ts';
-import type { Pin, Records } from '../store/records.ts';
+import type { Digest } from '../../oci/digest.ts';
+import { formatRepository, type Repository } from '../../oci/repository.ts';
+import type { Pin, Records } from '../../store/records.ts';
 
 export interface NamedDigest {
   readonly repository: Repository;

@@ -1,9 +1,9 @@
 // Which tags and manifests of a repository a purge means, and which of them are pinned.
-import type { Digest } from '../oci/digest.ts';
-import { formatImage } from '../oci/image-name.ts';
-import { isManifestType } from '../oci/media-types.ts';
-import type { Repository } from '../oci/repository.ts';
-import type { ListedTag, Records } from '../store/records.ts';
+import type { Digest } from '../../oci/digest.ts';
+import { formatImage } from '../../oci/image-name.ts';
+import { isManifestType } from '../../oci/media-types.ts';
+import type { Repository } from '../../oci/repository.ts';
+import type { ListedTag, Records } from '../../store/records.ts';
 import { entriesOf, tagsOfView, viewsOf } from './image-entries.ts';
 import type { ImageReader } from './image-reader.ts';
 import { NamedPins } from './named-pins.ts';

@@ -1,6 +1,6 @@
 // Long work in short turns: when it rests, for how long, and that it ends when nobody waits for it.
 import { afterEach, expect, test, vi } from 'vitest';
-import { Pace, type PaceOptions } from '../../src/mirror/pace.ts';
+import { Pace, type PaceOptions } from '../../../src/mirror/images/pace.ts';
 
 afterEach(() => vi.restoreAllMocks());
 

@@ -1,20 +1,20 @@
 // Forgets what somebody names, and removes what nobody else holds then. Never anything that is pinned.
-import type { Digest } from '../oci/digest.ts';
-import { formatImage } from '../oci/image-name.ts';
-import { isManifestType } from '../oci/media-types.ts';
-import type { Reference } from '../oci/reference.ts';
-import { formatRepository, type Repository } from '../oci/repository.ts';
-import type { Pin } from '../store/records.ts';
-import { Turns } from '../store/turns.ts';
-import { abandonable } from '../upstream/abandonable.ts';
-import type { Evictor } from './evictor.ts';
+import type { Digest } from '../../oci/digest.ts';
+import { formatImage } from '../../oci/image-name.ts';
+import { isManifestType } from '../../oci/media-types.ts';
+import type { Reference } from '../../oci/reference.ts';
+import { formatRepository, type Repository } from '../../oci/repository.ts';
+import type { Pin } from '../../store/records.ts';
+import { Turns } from '../../store/turns.ts';
+import { abandonable } from '../../upstream/abandonable.ts';
+import type { Evictor } from '../evictor.ts';
+import type { Pins } from '../pins.ts';
 import { contentsOf } from './image-contents.ts';
 import { viewsOf } from './image-entries.ts';
 import { parseImageMatch } from './image-match.ts';
 import { ImageReader, type ImageReaderOptions } from './image-reader.ts';
 import { NamedPins } from './named-pins.ts';
 import { Pace } from './pace.ts';
-import type { Pins } from './pins.ts';
 import type { Named } from './purge-names.ts';
 import { PurgePlan, type Step } from './purge-plan.ts';
 
