@@ -88,23 +88,16 @@ interface EndpointParts {
 }
 
 function openEndpoint(
-  { name, label, connections, realms = [], answerTimeoutMs, metrics, log }: LabelledOptions,
+  { name, connections, realms = [], answerTimeoutMs, log }: LabelledOptions,
   { url, transport, logins }: EndpointParts,
 ): Endpoint {
-  // Registries that clients name are without number, and one figure for all of them would be none.
-  const isShown = label !== unlisted;
   const circuitOf = (endpoint: string) => {
-    const show = (isOpen: boolean) => {
-      if (isShown) metrics.circuitOpen.set({ upstream: label, endpoint }, isOpen ? 1 : 0);
-    };
     const circuit: Circuit = new Circuit({
       onChange: (isOpen) => {
-        show(isOpen);
         if (isOpen) log.warn({ upstream: name, endpoint, problem: circuit.problem }, 'rests: it is asked now and then');
         else log.info({ upstream: name, endpoint }, 'is back');
       },
     });
-    show(false);
     return circuit;
   };
   const address = addressOf(url);
@@ -123,7 +116,7 @@ function openEndpoint(
       timeoutMs: Math.ceil(answerTimeoutMs * 0.9),
       onRefused: (problem) => log.warn({ upstream: name, credential: login.id, problem }, 'a login rests'),
     }),
-    limits: new Limits({ credential: login.id, label: isShown ? label : undefined, metrics }),
+    limits: new Limits({ credential: login.id }),
   });
   const sessions = new Sessions(logins.map(session), session(anonymous));
   return new Endpoint({ name, url, connections, transport, sessions, circuit: circuitOf(address), tokenCircuit });

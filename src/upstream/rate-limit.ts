@@ -1,5 +1,4 @@
 // What a registry still gives to one login: its pull limit, and the rests it asked for.
-import type { Metrics } from '../observe/metrics.ts';
 import { Circuit, type Permit } from './circuit.ts';
 import { retryAfterMs } from './retry-after.ts';
 import type { UpstreamResponse } from './transport.ts';
@@ -11,9 +10,6 @@ export type QuestionKind = 'pull' | 'other';
 export interface LimitsOptions {
   /** Of the login: safe to show. */
   readonly credential: string;
-  /** The upstream in metrics; `undefined` keeps the limits out of them. */
-  readonly label: string | undefined;
-  readonly metrics: Metrics;
   /** A monotonic clock, in milliseconds. */
   readonly now?: () => number;
 }
@@ -152,10 +148,6 @@ export class Limits {
     const remaining = parseQuota(header('ratelimit-remaining'));
     if (!remaining) return;
     this.#budget = { remaining, limit: parseQuota(header('ratelimit-limit')), heardAt: this.#now() };
-    const { label: upstream, credential, metrics } = this.#options;
-    if (upstream === undefined) return;
-    metrics.rateLimitRemaining.set({ upstream, credential }, remaining.count);
-    if (this.#budget.limit) metrics.rateLimit.set({ upstream, credential }, this.#budget.limit.count);
   }
 }
 

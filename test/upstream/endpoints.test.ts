@@ -174,6 +174,7 @@ describe('an endpoint that hangs', () => {
 describe('a circuit', () => {
   test('opens when nothing can be had, shows in the metrics, and closes with the first answer', async () => {
     await using at = await openEndpoints({ count: 1 });
+    at.metrics.watchUpstreams(() => [at.upstream.status()]);
     await at.registry.close();
     for (let index = 0; index < 3; index++) await upstreamError(at.upstream.resolve(path, latest, never));
     const shown = async () =>

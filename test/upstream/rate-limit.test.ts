@@ -1,16 +1,13 @@
 // What a registry gives to one login: read from its answers, and lived by.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createMetrics } from '../../src/observe/metrics.ts';
 import { Limits, parseQuota, type QuestionKind } from '../../src/upstream/rate-limit.ts';
 
-function scene(label: string | undefined = 'docker.io') {
+function scene() {
   let now = 5_000_000;
-  const metrics = createMetrics();
-  const limits = new Limits({ credential: '1', label, metrics, now: () => now });
+  const limits = new Limits({ credential: '1', now: () => now });
   return {
     limits,
-    metrics,
     pass: (ms: number) => {
       now += ms;
     },
@@ -45,15 +42,11 @@ describe('a pull limit', () => {
     });
   });
 
-  test('is what the last answer said, a HEAD as well', async () => {
+  test('is what the last answer said, a HEAD as well', () => {
     const at = scene();
     at.answer('pull', 200, quota(97));
     at.answer('other', 200, quota(96));
     expect(at.limits.status()).toMatchObject({ limit: 100, remaining: 96, windowSeconds: 21_600 });
-    expect((await at.metrics.rateLimitRemaining.get()).values).toMatchObject([
-      { value: 96, labels: { upstream: 'docker.io', credential: '1' } },
-    ]);
-    expect((await at.metrics.rateLimit.get()).values).toMatchObject([{ value: 100 }]);
   });
 
   test('stays what it was where an answer says nothing', () => {
@@ -70,14 +63,6 @@ describe('a pull limit', () => {
     expect(at.limits.remaining).toBe(97);
     at.pass(1);
     expect([at.limits.remaining, at.limits.limit]).toEqual([undefined, undefined]);
-  });
-
-  test('of a registry that only a client names is in no metric', async () => {
-    const at = scene('*');
-    const limits = new Limits({ credential: 'anonymous', label: undefined, metrics: at.metrics });
-    limits.enter('pull')?.heard({ status: 200, header: (name) => ({ ...quota(3) })[name] });
-    expect(limits.remaining).toBe(3);
-    expect((await at.metrics.rateLimitRemaining.get()).values).toEqual([]);
   });
 
   test('that is used up rests pulls, before one is refused', () => {

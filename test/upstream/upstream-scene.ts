@@ -100,8 +100,8 @@ export type ClientScene = AuthenticatorScene & {
 /** One endpoint with one login, and nothing around it that would ask again or elsewhere. */
 export function openClient(options: AuthenticatorSceneOptions & { readonly answerTimeoutMs?: number }): ClientScene {
   const scene = openAuthenticator(options);
-  const { transport, authenticator, metrics } = scene;
-  const limits = new Limits({ credential: 'anonymous', label: 'registry.test', metrics });
+  const { transport, authenticator } = scene;
+  const limits = new Limits({ credential: 'anonymous' });
   const endpoint = new Endpoint({
     name: 'registry.test',
     url: new URL(options.endpoint),
