@@ -1,4 +1,4 @@
-// `verify`: hashes everything that is stored again, and says what lies.
+// `verify`: hashes everything that is stored again, and says what lies, and what cannot be read.
 import type { Command } from 'commander';
 import { bar, counted, percent, printable, shortBytes } from './amounts.ts';
 import type { VerifyLine } from './answers.ts';
@@ -26,7 +26,7 @@ const widestBar = 40;
 export function addVerifyCommand(program: Command): void {
   const verify = program
     .command('verify')
-    .description('hash everything that is stored again; exits with 1 if anything lied')
+    .description('hash everything that is stored again; exits with 1 if anything lied or could not be read')
     .option('--repair', 'remove what lies, so that the next pull fetches it again')
     .option('--json', 'what is found, as a line of JSON each');
   addAdminOptions(verify)
@@ -55,7 +55,7 @@ async function check(flags: Flags): Promise<void> {
       else if (event.type !== 'progress') progress.say(eventLine(event));
     };
     await verify(flags, { repair: flags.repair === true, signal, onEvent });
-    if (end) throwIfLying(end);
+    if (end) throwIfUntrue(end);
     else throw new Error('the mirror broke off before all was checked; see its log');
   });
 }
@@ -70,19 +70,28 @@ async function verify(flags: Flags, { onEvent, ...options }: Verifying): Promise
   for await (const line of client.stream('/verify', { body: { repair }, signal })) onEvent(line as VerifyLine);
 }
 
-function throwIfLying({ damaged, missing, dropped }: Done): void {
+function throwIfUntrue({ damaged, missing, unread, dropped }: Done): void {
   const lies = damaged + missing;
-  if (lies > dropped)
-    throw new Error(`${counted(lies, 'blob')} damaged or missing; stillwater verify --repair removes what lies`);
-  if (lies > 0)
-    throw new Error(`${counted(lies, 'blob')} damaged or missing; what lied was removed, and comes again with a pull`);
+  const problems: string[] = [];
+  const rest =
+    lies === dropped
+      ? 'what lied was removed, and comes again with a pull'
+      : 'stillwater verify --repair removes what lies';
+  if (lies > 0) problems.push(`${counted(lies, 'blob')} damaged or missing; ${rest}`);
+  if (unread > 0) problems.push(`${counted(unread, 'blob')} could not be read; the lines above say why`);
+  if (problems.length > 0) throw new Error(problems.join('; '));
 }
 
 export function eventLine(event: Exclude<VerifyLine, Progress>): string {
-  if (event.type === 'done')
-    return `${counted(event.checkedBlobs, 'blob')}, ${shortBytes(event.checkedBytes)} checked: ${event.damaged} damaged, ${event.missing} missing, ${event.dropped} removed`;
-  const found = event.found === undefined ? '' : `: found ${printable(event.found)}`;
+  if (event.type === 'done') return doneLine(event);
+  const verb = event.type === 'unread' ? '' : 'found ';
+  const found = event.found === undefined ? '' : `: ${verb}${printable(event.found)}`;
   return `${event.digest}: ${event.type}, ${shortBytes(event.sizeBytes)}${found}${event.isDropped ? '; removed' : ''}`;
+}
+
+function doneLine({ checkedBlobs, checkedBytes, damaged, missing, unread, dropped }: Done): string {
+  const checked = `${counted(checkedBlobs, 'blob')}, ${shortBytes(checkedBytes)} checked`;
+  return `${checked}: ${damaged} damaged, ${missing} missing, ${unread} unread, ${dropped} removed`;
 }
 
 function progressLine({ checkedBytes, totalBytes, checkedBlobs, totalBlobs }: Progress, columns: number): string {

@@ -1,4 +1,4 @@
-// One stored blob hashed again and judged: what is true is proven, what lies may be dropped, what changed meanwhile is neither.
+// One stored blob hashed again and judged: what is true is proven, what lies may be dropped; what changed or cannot be read is neither.
 import { type Stats, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { errorText, type Log } from '../observe/log.ts';
@@ -32,8 +32,10 @@ export type Verdict =
   /** `found`: the digest or the length that it has, or why the disk cannot read it. */
   | { readonly state: 'damaged'; readonly found: string; readonly isHashed: boolean }
   | { readonly state: 'missing' }
-  /** Evicted or stored anew meanwhile, or not to be read now for a reason that says nothing of its bytes. */
-  | { readonly state: 'untold' };
+  /** Evicted or stored anew meanwhile. */
+  | { readonly state: 'changed' }
+  /** Not to be read for a reason that says nothing of its bytes, which is `found`. */
+  | { readonly state: 'unread'; readonly found: string };
 
 /** What opening a file counts for, in bytes: small blobs come by the thousand. */
 const blobCost = 64 * 1024;
@@ -57,13 +59,15 @@ function settle(
 ): Verdict {
   const { layout, records } = parts;
   const record = records.blob(digest);
-  const file = statSync(layout.blob(digest), { throwIfNoEntry: false });
-  if (!record) return { state: 'untold' };
+  if (!record) return { state: 'changed' };
+  const file = fileNow(layout.blob(digest));
+  if (file instanceof Error) return { state: 'unread', found: errorText(file) };
   if (file?.size !== record.size) {
     if (mayDrop) drop(parts, digest);
     return file ? { state: 'damaged', found: `${file.size} bytes`, isHashed: false } : { state: 'missing' };
   }
-  if (!hashed || file.ino !== before?.ino || file.mtimeMs !== before.mtimeMs) return { state: 'untold' };
+  if (!hashed || file.ino !== before?.ino || file.mtimeMs !== before.mtimeMs) return { state: 'changed' };
+  if ('unread' in hashed) return { state: 'unread', found: hashed.unread };
   if ('encoded' in hashed && hashed.encoded === digestEncoded(digest)) {
     if (!record.proven) records.prove(digest);
     return { state: 'true' };
@@ -80,14 +84,27 @@ function drop({ records, store, log }: CheckParts, digest: Digest): void {
   });
 }
 
-type Hashed = { readonly encoded: string } | { readonly unreadable: string };
+/** `undefined` when there is none; an error when it is not to be told. */
+function fileNow(path: string): Stats | Error | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    return error as Error;
+  }
+}
 
-/** `undefined` when the file could not be read for a reason that says nothing about its bytes. */
+type Hashed =
+  | { readonly encoded: string }
+  /** By the disk. */
+  | { readonly unreadable: string }
+  /** For a reason that says nothing of the bytes. */
+  | { readonly unread: string };
+
 async function hash(
-  { layout, verifier, log }: CheckParts,
+  { layout, verifier }: CheckParts,
   { digest, size }: Pick<StoredBlob, 'digest' | 'size'>,
   { signal, pace = async () => {}, sliceBytes = Number.POSITIVE_INFINITY }: CheckOptions,
-): Promise<Hashed | undefined> {
+): Promise<Hashed> {
   const following = verifier.follow(layout.blob(digest), digestAlgorithm(digest));
   try {
     await pace(blobCost);
@@ -103,8 +120,6 @@ async function hash(
     signal.throwIfAborted();
     const reason = errorText(error);
     // What the disk cannot read any more is as good as wrong.
-    if (/\bEIO\b/.test(reason)) return { unreadable: reason };
-    log.debug({ digest, reason }, 'a stored blob could not be checked');
-    return undefined;
+    return /\bEIO\b/.test(reason) ? { unreadable: reason } : { unread: reason };
   }
 }

@@ -112,7 +112,8 @@ export class Scrub {
     else if (verdict.state === 'damaged') {
       if (verdict.isHashed) metrics.scrubbedBlobs.inc({ result: 'damaged' });
       log.warn({ digest, size, found: verdict.found }, 'a stored blob was damaged; it will be fetched again');
-    }
+    } else if (verdict.state === 'unread')
+      log.debug({ digest, reason: verdict.found }, 'a stored blob could not be checked');
   }
 
   async #pace(bytes: number, bytesPerSecond: number): Promise<void> {

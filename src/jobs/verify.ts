@@ -1,8 +1,9 @@
-// Everything that rests here hashed again at once, for whoever wants to know now: what lies is told, and dropped if asked for.
+// Everything that rests here hashed again at once, for whoever wants to know now: what lies is told, and dropped if asked for; what
+// could not be read is told.
 import { availableParallelism } from 'node:os';
 import type { Digest } from '../oci/digest.ts';
 import type { StoredBlob } from '../store/records.ts';
-import { type CheckParts, checkBlob } from './check-blob.ts';
+import { type CheckParts, checkBlob, type Verdict } from './check-blob.ts';
 
 export type VerifyParts = CheckParts;
 
@@ -14,10 +15,13 @@ export interface VerifyOptions {
 }
 
 export interface VerifyResult {
+  /** Those that are true, damaged or missing; what was evicted or stored anew meanwhile is in none of these. */
   readonly checkedBlobs: number;
   readonly checkedBytes: number;
   readonly damaged: number;
   readonly missing: number;
+  /** Could not be read, and so not checked. */
+  readonly unread: number;
   readonly dropped: number;
 }
 
@@ -31,10 +35,11 @@ export type VerifyEvent =
       readonly totalBytes: number;
     }
   | {
-      readonly type: 'damaged' | 'missing';
+      /** `unread`: nobody knows, and so it is never dropped. */
+      readonly type: 'damaged' | 'missing' | 'unread';
       readonly digest: Digest;
       readonly sizeBytes: number;
-      /** The digest or the length that it has, or why the disk cannot read it. */
+      /** The digest or the length that it has, or why it cannot be read. */
       readonly found?: string;
       readonly isDropped: boolean;
     }
@@ -51,20 +56,23 @@ export async function verify(parts: VerifyParts, options: VerifyOptions): Promis
   const failing = new AbortController();
   const signal = AbortSignal.any([options.signal, failing.signal]);
   const { bytes: totalBytes, blobs: totalBlobs } = parts.records.totals;
-  const count = { checkedBlobs: 0, checkedBytes: 0, damaged: 0, missing: 0, dropped: 0 };
+  const count = { checkedBlobs: 0, checkedBytes: 0, damaged: 0, missing: 0, unread: 0, dropped: 0 };
   const tell = () => {
     const { checkedBlobs, checkedBytes } = count;
     onEvent({ type: 'progress', checkedBlobs, totalBlobs, checkedBytes, totalBytes });
   };
   let toldAt = performance.now();
   const check = async (blob: StoredBlob) => {
-    const lie = await lieOf(parts, blob, { ...options, signal });
-    count.checkedBlobs++;
-    count.checkedBytes += blob.size;
-    if (lie) {
-      count[lie.type]++;
-      if (lie.isDropped) count.dropped++;
-      onEvent(lie);
+    const verdict = await checkBlob(parts, blob, { signal, mayDrop: options.repair });
+    const finding = findingOf(blob, verdict, options);
+    if (verdict.state !== 'changed' && verdict.state !== 'unread') {
+      count.checkedBlobs++;
+      count.checkedBytes += blob.size;
+    }
+    if (finding) {
+      count[finding.type]++;
+      if (finding.isDropped) count.dropped++;
+      onEvent(finding);
     }
     if (performance.now() - toldAt < tellMs) return;
     toldAt = performance.now();
@@ -109,13 +117,13 @@ function pages({ records }: VerifyParts): Iterable<StoredBlob> {
   return { [Symbol.iterator]: () => ({ next }) };
 }
 
-async function lieOf(
-  parts: VerifyParts,
-  blob: StoredBlob,
-  { repair, signal }: VerifyOptions,
-): Promise<Exclude<VerifyEvent, { readonly type: 'progress' | 'done' }> | undefined> {
-  const verdict = await checkBlob(parts, blob, { signal, mayDrop: repair });
-  if (verdict.state !== 'damaged' && verdict.state !== 'missing') return undefined;
-  const about = { type: verdict.state, digest: blob.digest, sizeBytes: blob.size, isDropped: repair };
-  return verdict.state === 'damaged' ? { ...about, found: verdict.found } : about;
+function findingOf(
+  { digest, size: sizeBytes }: StoredBlob,
+  verdict: Verdict,
+  { repair }: VerifyOptions,
+): Exclude<VerifyEvent, { readonly type: 'progress' | 'done' }> | undefined {
+  if (verdict.state === 'true' || verdict.state === 'changed') return undefined;
+  const { state: type } = verdict;
+  const found = type === 'missing' ? undefined : verdict.found;
+  return { type, digest, sizeBytes, ...(found !== undefined && { found }), isDropped: repair && type !== 'unread' };
 }

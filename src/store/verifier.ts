@@ -151,6 +151,6 @@ class Lane {
     this.#waiting.delete(reply.id);
     if ('encoded' in reply) waiting?.resolve(reply.encoded);
     else if ('suspended' in reply) waiting?.resolve('');
-    else waiting?.reject(new Error(`the spool could not be hashed: ${reply.failure}`));
+    else waiting?.reject(new Error(`the file could not be hashed: ${reply.failure}`));
   }
 }

@@ -1,4 +1,6 @@
 // Prefetches at set times: when they begin, what becomes of two at once, and how others take their place.
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { PrefetchRequest } from '../../src/jobs/prefetch/prefetch.ts';
@@ -176,6 +178,23 @@ describe('other entries', () => {
     await pass(1);
     expect(images(begun)).toEqual(['old']);
   });
+});
+
+test('entries whose place others took are forgotten', async () => {
+  vi.useRealTimers();
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const { schedule } = scene([]);
+  await using _ = schedule;
+  const given = Array.from({ length: 20 }, (_, number) => {
+    const entry = { cron: `${number} 3 1 1 *`, images: [`image${number}`] };
+    schedule.use([entry]);
+    return new WeakRef(entry);
+  });
+  // What was looked at in a turn lives until its end.
+  await new Promise((resolve) => setImmediate(resolve));
+  collect();
+  expect(given.map((entry) => entry.deref() !== undefined)).toEqual([...Array(19).fill(false), true]);
 });
 
 test('its end ends the prefetch that runs, waits for that, and begins none', async () => {

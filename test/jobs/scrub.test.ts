@@ -1,5 +1,5 @@
 // Stored blobs hashed again: what lies is dropped, what is true is proven, at a bounded rate and in turn.
-import { rm, truncate, utimes, writeFile } from 'node:fs/promises';
+import { rm, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { Scrub, type ScrubOptions } from '../../src/jobs/scrub.ts';
 import { type Digest, digestAlgorithm, digestOf } from '../../src/oci/digest.ts';
@@ -97,13 +97,13 @@ describe('a stored blob', () => {
   test('whose file the disk cannot read any more goes as one that lies', async () => {
     await using at = await openJobScene();
     const digest = await at.putBlob('some bytes');
-    const { verifier } = failing(at, 'the spool could not be hashed: EIO: i/o error, read');
+    const { verifier } = failing(at, 'the file could not be hashed: EIO: i/o error, read');
     await scrubOnce(at, { verifier });
     expect(at.records.blob(digest)).toBeUndefined();
     expect(await counted(at)).toEqual({ damaged: 1 });
   });
 
-  test.each(['the hashing worker ended', 'the spool could not be hashed: EMFILE: too many open files, open'])(
+  test.each(['the hashing worker ended', 'the file could not be hashed: EMFILE: too many open files, open'])(
     'stays when nothing was learned of it: %s',
     async (message) => {
       await using at = await openJobScene();
@@ -114,6 +114,18 @@ describe('a stored blob', () => {
       expect(await counted(at)).toEqual({});
     },
   );
+});
+
+test('a file that cannot be looked at keeps no other one from being checked', async () => {
+  await using at = await openJobScene();
+  const digests = [await at.putBlob('first'), await at.putBlob('second'), await at.putBlob('third')].sort();
+  const [looping] = digests as [Digest];
+  await rm(at.layout.blob(looping));
+  await symlink(at.layout.blob(looping), at.layout.blob(looping));
+  await scrubOnce(at);
+  expect(await counted(at)).toEqual({ ok: 2 });
+  expect(at.records.blob(looping)).toBeDefined();
+  expect(at.warnings).toEqual([]);
 });
 
 function failing(at: JobScene, message: string) {

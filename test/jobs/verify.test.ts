@@ -1,5 +1,5 @@
 // All that rests here hashed at once: what lies is told, and goes if that is asked for; what only changed is no lie.
-import { rm, truncate, utimes, writeFile } from 'node:fs/promises';
+import { rm, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { type VerifyEvent, type VerifyOptions, verify } from '../../src/jobs/verify.ts';
 import { type Digest, digestOf } from '../../src/oci/digest.ts';
@@ -10,7 +10,7 @@ async function verified(at: JobScene, parts: Partial<JobScene> = {}, options: Pa
   const events: VerifyEvent[] = [];
   const onEvent = (event: VerifyEvent) => events.push(event);
   const result = await verify({ ...at, ...parts }, { repair: false, signal: at.signal, onEvent, ...options });
-  const lies = events.filter(({ type }) => type === 'damaged' || type === 'missing');
+  const lies = events.filter(({ type }) => type !== 'progress' && type !== 'done');
   return { result, events, lies };
 }
 
@@ -37,7 +37,7 @@ describe('a verify', () => {
     at.records.putBlob(long, 4);
     const { bytes, blobs } = at.records.totals;
     const { result, events, lies } = await verified(at);
-    const done = { checkedBlobs: blobs, checkedBytes: bytes, damaged: 0, missing: 0, dropped: 0 };
+    const done = { checkedBlobs: blobs, checkedBytes: bytes, damaged: 0, missing: 0, unread: 0, dropped: 0 };
     expect(result).toEqual(done);
     expect(lies).toEqual([]);
     const totals = { totalBlobs: blobs, totalBytes: bytes };
@@ -49,7 +49,7 @@ describe('a verify', () => {
   test('of nothing is over at once', async () => {
     await using at = await openJobScene();
     const { result } = await verified(at);
-    expect(result).toEqual({ checkedBlobs: 0, checkedBytes: 0, damaged: 0, missing: 0, dropped: 0 });
+    expect(result).toEqual({ checkedBlobs: 0, checkedBytes: 0, damaged: 0, missing: 0, unread: 0, dropped: 0 });
   });
 
   test.each([false, true])('tells each lie with what was found, and drops it only to repair: %s', async (repair) => {
@@ -102,15 +102,33 @@ describe('a verify', () => {
     ]);
   });
 
-  test('tells nothing of what it could not read for another reason', async () => {
+  test('tells what it could not read for another reason, counts it as checked by nobody, and drops it never', async () => {
     await using at = await openJobScene();
     const digest = await at.putBlob('some bytes');
-    const parts = acting(at, () => {
-      throw new Error('EMFILE: too many open files, open');
+    await at.putBlob('other');
+    const parts = acting(at, (hashed) => {
+      if (hashed === digest) throw new Error('EACCES: permission denied, open');
     });
-    const { result, lies } = await verified(at, parts, { repair: true });
-    expect([lies, result.damaged]).toEqual([[], 0]);
+    const { result, lies, events } = await verified(at, parts, { repair: true });
+    const found = 'EACCES: permission denied, open';
+    expect(lies).toEqual([{ type: 'unread', digest, sizeBytes: 10, found, isDropped: false }]);
+    const done = { checkedBlobs: 1, checkedBytes: 5, damaged: 0, missing: 0, unread: 1, dropped: 0 };
+    expect(result).toEqual(done);
+    expect(events.at(-2)).toMatchObject({ type: 'progress', checkedBlobs: 1, totalBlobs: 2, checkedBytes: 5 });
     expect(at.records.blob(digest)).toBeDefined();
+    expect(await at.sizeOnDisk(digest)).toBe(10);
+  });
+
+  test('tells what it cannot even look at, and goes on', async () => {
+    await using at = await openJobScene();
+    const digests = [await at.putBlob('first'), await at.putBlob('second'), await at.putBlob('third')].sort();
+    const [looping] = digests as [Digest];
+    await rm(at.layout.blob(looping));
+    await symlink(at.layout.blob(looping), at.layout.blob(looping));
+    const { result, lies } = await verified(at, {}, { repair: true });
+    expect(lies).toMatchObject([{ type: 'unread', digest: looping, found: expect.stringContaining('ELOOP') }]);
+    expect(result).toMatchObject({ checkedBlobs: 2, unread: 1, dropped: 0 });
+    expect(at.records.blob(looping)).toBeDefined();
   });
 });
 
@@ -122,8 +140,9 @@ describe('a blob that meanwhile', () => {
       at.records.deleteBlob(digest);
       await at.store.remove(digest);
     });
-    const { lies } = await verified(at, parts, { repair: true });
+    const { result, lies } = await verified(at, parts, { repair: true });
     expect(lies).toEqual([]);
+    expect(result).toMatchObject({ checkedBlobs: 0, checkedBytes: 0, missing: 0, unread: 0 });
   });
 
   test('is stored anew is not judged by the bytes before', async () => {

@@ -110,7 +110,7 @@ describe('a verifier', () => {
   test('says so when the file is not there', async () => {
     await using at = await scene();
     const following = at.verifier.follow(at.path('missing'), 'sha256');
-    await expect(following.finish()).rejects.toThrow(/^the spool could not be hashed: ENOENT/);
+    await expect(following.finish()).rejects.toThrow(/^the file could not be hashed: ENOENT/);
   });
 
   test('says so when the file is shorter than it was told', async () => {
@@ -119,7 +119,7 @@ describe('a verifier', () => {
     const following = at.verifier.follow(at.path('a'), 'sha256');
     following.advance(5);
     await expect(following.finish()).rejects.toThrow(
-      'the spool could not be hashed: the file ends at 3, 5 bytes were announced',
+      'the file could not be hashed: the file ends at 3, 5 bytes were announced',
     );
   });
 

@@ -217,3 +217,4 @@ describe('an endpoint in the status', () => {
     expect(shown).toContain('endpoint="http://127.0.0.1:1/mirror"');
     expect(shown).not.toContain('secret');
   });
+});

@@ -17,7 +17,7 @@ export interface ImageEvent {
   readonly type: 'image';
   /** With its registry and tag or digest; as it was written, where it leads to no registry. */
   readonly image: string;
-  /** `failed`: something of it is not here; what could be had is. `skipped`: not tried, by a patient prefetch. */
+  /** `failed`: something of it is not here; what could be had is. `skipped`: not tried, or not to its end, by a patient prefetch. */
   readonly state: 'started' | 'done' | 'failed' | 'skipped';
   readonly digest?: Digest;
   /** In one line. */

@@ -1,5 +1,6 @@
 // One image pulled into the cache: its manifests as a client gets them, then every blob that they name and is not here.
 import { NoRoomError } from '../../mirror/fill-failure.ts';
+import type { Manifests } from '../../mirror/manifests.ts';
 import type { Mirror } from '../../mirror/mirror.ts';
 import type { Slots } from '../../mirror/slots.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
@@ -19,6 +20,7 @@ export type PrefetchMirror = Pick<Mirror, 'getManifest' | 'bringBlob' | 'openBlo
 
 export interface PrefetchImageOptions {
   readonly mirror: PrefetchMirror;
+  readonly manifests: Pick<Manifests, 'stored'>;
   readonly source: Source;
   readonly reference: Reference;
   readonly platforms: PlatformWish;
@@ -27,6 +29,8 @@ export interface PrefetchImageOptions {
   readonly slots: Slots;
   /** Resolves when a blob may be begun. */
   readonly mayBegin: (signal: AbortSignal) => Promise<void>;
+  /** Why its upstream is to be left alone; asked before each manifest that an index names. */
+  readonly objection: () => string | undefined;
   readonly retries: Retries;
   readonly signal: AbortSignal;
 }
@@ -38,14 +42,24 @@ export interface PrefetchedImage {
   bytes: number;
   /** Why it is not here whole, in one line. */
   error: string | undefined;
+  /** That is an objection: it is left to another time. */
+  isSkipped: boolean;
 }
+
+class ObjectionError extends Error {}
 
 export class ImagePrefetch {
   readonly #options: PrefetchImageOptions;
   readonly #image: string;
   /** Brought ahead of the others. */
   readonly #configs = new Set<Digest>();
-  readonly #result: PrefetchedImage = { digest: undefined, platforms: [], bytes: 0, error: undefined };
+  readonly #result: PrefetchedImage = {
+    digest: undefined,
+    platforms: [],
+    bytes: 0,
+    error: undefined,
+    isSkipped: false,
+  };
 
   constructor(options: PrefetchImageOptions) {
     this.#options = options;
@@ -60,6 +74,7 @@ export class ImagePrefetch {
     } catch (error) {
       signal.throwIfAborted();
       this.#result.error = why(error);
+      this.#result.isSkipped = error instanceof ObjectionError;
     }
     return this.#result;
   }
@@ -70,13 +85,22 @@ export class ImagePrefetch {
     if (!root) throw new Error(`${this.#image} does not exist upstream`);
     this.#result.digest = root.descriptor.digest;
     const contents = await imageContents(root, platforms, {
-      manifest: (digest) => this.#manifest({ digest }),
+      manifest: (digest) => this.#child(digest),
       platformOf: (config) => this.#platformOf(config),
     });
     this.#result.platforms = contents.platforms;
     const failure = await this.#bringAll(contents.blobs);
     this.#options.signal.throwIfAborted();
     this.#result.error = failure ?? this.#lack(contents);
+  }
+
+  /** The upstream may have come to its last pulls since the image was begun: what is here costs none. */
+  async #child(digest: Digest): Promise<Manifest | undefined> {
+    const { manifests, source, objection } = this.#options;
+    const objected = objection();
+    if (objected !== undefined && !(await manifests.stored(source.repository, digest)))
+      throw new ObjectionError(objected);
+    return this.#manifest({ digest });
   }
 
   async #manifest(reference: Reference): Promise<Manifest | undefined> {

@@ -1,10 +1,10 @@
 // Images pulled before anyone asks: a few at once, by the same way as a client's pulls, and behind all of these.
+import type { Manifests } from '../../mirror/manifests.ts';
 import { Slots } from '../../mirror/slots.ts';
 import type { Log } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import { formatImage, parseImageName } from '../../oci/image-name.ts';
 import { hostPlatform } from '../../oci/platform.ts';
-import type { Reference } from '../../oci/reference.ts';
 import type { Source } from '../../upstream/upstreams.ts';
 import { type Every, LayerReports } from './layer-reports.ts';
 import { clientsServed, type FillsInFlight, objectionTo } from './patience.ts';
@@ -31,6 +31,7 @@ export type {
 
 export interface PrefetcherOptions {
   readonly mirror: PrefetchMirror;
+  readonly manifests: Pick<Manifests, 'stored'>;
   readonly fills: FillsInFlight;
   /** Of a repository's name, as private as if a client who may see it had asked. Throws `OciError` as a route does. */
   readonly sourceOf: (name: string, signal: AbortSignal) => Promise<Source>;
@@ -56,6 +57,10 @@ interface Run {
   readonly retries: Retries;
   readonly signal: AbortSignal;
   readonly onEvent: (event: PrefetchEvent) => void;
+  /** Begun, with registry and tag: people write one image in several ways. */
+  readonly begun: Set<string>;
+  /** As many as are known to be different. */
+  images: number;
   done: number;
   failed: number;
   /** Of images that are over, manifests included. */
@@ -78,6 +83,7 @@ export class Prefetcher {
   /** Never rejects for an image that fails: an event says so. Ends early, without its last event, when the signal fires. */
   async run(request: PrefetchRequest, { signal, onEvent = () => {} }: PrefetchOptions): Promise<PrefetchSummary> {
     const { every, wait, log } = this.#options;
+    const texts = new Set(request.images);
     const run: Run = {
       id: String(++this.#lastId),
       request: { ...request, platforms: wishOf(request.platforms) },
@@ -85,11 +91,11 @@ export class Prefetcher {
       reports: new LayerReports({ onEvent, every }),
       slots: new Slots(mostBlobs),
       retries: new Retries(wait),
-      ...{ signal, onEvent, done: 0, failed: 0, bytes: 0 },
+      ...{ signal, onEvent, begun: new Set(), images: texts.size, done: 0, failed: 0, bytes: 0 },
     };
     this.#runs.add(run);
     try {
-      const images = new Set(request.images).values();
+      const images = texts.values();
       await Promise.all(Array.from({ length: mostImages }, () => this.#prefetch(run, images)));
     } finally {
       this.#runs.delete(run);
@@ -104,9 +110,8 @@ export class Prefetcher {
 
   /** Those that run now. */
   status(): readonly PrefetchStatus[] {
-    return [...this.#runs].map(({ id, request, startedAt, done, failed, reports }) => ({
-      ...{ id, startedAt, done, failed },
-      images: new Set(request.images).size,
+    return [...this.#runs].map(({ id, request, startedAt, images, done, failed, reports }) => ({
+      ...{ id, startedAt, images, done, failed },
       receivedBytes: reports.fetchedBytes,
       isScheduled: request.isPatient,
     }));
@@ -125,28 +130,34 @@ export class Prefetcher {
   }
 
   async #image(run: Run, text: string): Promise<void> {
-    const { sourceOf, mirror, wait } = this.#options;
+    const { sourceOf, mirror, manifests, fills, wait } = this.#options;
     const { signal, reports, slots, retries } = run;
     const { platforms, isPatient } = run.request;
     const { name, reference } = parseImageName(text);
     const source = await sourceOf(name, signal);
     const image = formatImage(source.repository, reference);
-    if (await this.#isSkipped(run, source, reference)) return;
+    if (run.begun.has(image)) {
+      run.images--;
+      return;
+    }
+    run.begun.add(image);
+    if (await this.#isSkipped(run, source, image)) return;
     this.#tell(run, { type: 'image', image, state: 'started' });
-    const mayBegin = isPatient ? () => clientsServed(this.#options.fills, signal, wait) : async () => {};
-    const about = { mirror, source, reference, platforms, reports, slots, retries, mayBegin, signal };
-    const { digest, platforms: found, bytes, error } = await new ImagePrefetch(about).run();
+    const mayBegin = isPatient ? () => clientsServed(fills, signal, wait) : async () => {};
+    const objection = () => (isPatient ? objectionTo(source.upstream) : undefined);
+    const about = { mirror, manifests, source, reference, platforms, reports, slots, retries, mayBegin, objection };
+    const { digest, platforms: found, bytes, error, isSkipped } = await new ImagePrefetch({ ...about, signal }).run();
     run.bytes += bytes;
     const result = { ...(digest && { digest }), ...(error !== undefined && { error }), platforms: found, bytes };
-    this.#tell(run, { type: 'image', image, state: error === undefined ? 'done' : 'failed', ...result });
+    const ended = error === undefined ? 'done' : 'failed';
+    this.#tell(run, { type: 'image', image, state: isSkipped ? 'skipped' : ended, ...result });
   }
 
-  async #isSkipped(run: Run, source: Source, reference: Reference): Promise<boolean> {
+  async #isSkipped(run: Run, source: Source, image: string): Promise<boolean> {
     if (!run.request.isPatient) return false;
     await clientsServed(this.#options.fills, run.signal, this.#options.wait);
     const objection = objectionTo(source.upstream);
     if (objection === undefined) return false;
-    const image = formatImage(source.repository, reference);
     this.#tell(run, { type: 'image', image, state: 'skipped', error: objection });
     return true;
   }

@@ -5,7 +5,7 @@ import { digestOf } from '../../../src/oci/digest.ts';
 import type { EndpointStatus, LimitStatus, Upstream } from '../../../src/upstream/upstream.ts';
 import { altered, digestFor, patient, readAll } from '../../mirror/start-mirror.ts';
 import { Gate } from '../../support/gate.ts';
-import { amd64, name, prefetchScene } from './prefetch-scene.ts';
+import { addMultiPlatform, amd64, name, type PrefetchScene, prefetchScene } from './prefetch-scene.ts';
 
 const patiently = { platforms: [amd64], isPatient: true };
 /** However busy the machine is. */
@@ -139,6 +139,53 @@ describe('an upstream with few pulls left', () => {
     const { values } = await at.mirror.metrics.prefetchImages.get();
     expect(values.find(({ labels }) => labels.result === 'skipped')?.value).toBe(1);
     expect(await at.run(['other'], { platforms: [amd64] })).toMatchObject({ failed: 0 });
+  });
+
+  const many = Array.from({ length: 16 }, (_, number) => `linux/made-up${number}`);
+  const gets = (at: PrefetchScene) => at.upstream.count({ kind: 'manifest', method: 'GET' });
+
+  test('is asked for no more manifests of an image by a patient prefetch, which keeps what came', async () => {
+    await using at = await prefetchScene();
+    const { index, of } = addMultiPlatform(at.upstream, 'latest', many);
+    at.upstream.faults.add({ kind: 'manifest', path: index.content.digest }, left(30));
+    const second = of('linux/made-up1').manifest.content;
+    at.upstream.faults.add({ kind: 'manifest', path: second.digest }, left(24));
+    const summary = await at.run(['app'], { ...patiently, platforms: 'all' });
+    expect(gets(at)).toBe(3);
+    expect(at.imageEvents().at(-1)).toEqual({
+      type: 'image',
+      image: 'docker.io/library/app:latest',
+      state: 'skipped',
+      digest: index.content.digest,
+      error: 'upstream docker.io has 24 of 100 pulls left: the last quarter is for clients',
+      platforms: [],
+      bytes: index.content.size + of('linux/made-up0').manifest.content.size + second.size,
+    });
+    expect(summary).toMatchObject({ images: 1, failed: 0 });
+    expect(at.isHere(index.content, of('linux/made-up0').manifest.content, second)).toBe(true);
+    const { values } = await at.mirror.metrics.prefetchImages.get();
+    expect(values.filter(({ value }) => value > 0).map(({ labels }) => labels.result)).toEqual(['skipped']);
+  });
+
+  test('keeps a patient prefetch from nothing that is here of an image', async () => {
+    await using at = await prefetchScene();
+    const { index } = addMultiPlatform(at.upstream);
+    await at.run(['app'], { platforms: 'all' });
+    at.mirror.records.deleteBlob(digestFor(index.content));
+    await at.mirror.store.remove(digestFor(index.content));
+    at.upstream.server.forget();
+    at.upstream.faults.add({ kind: 'manifest' }, left(3));
+    await at.run(['app'], { ...patiently, platforms: 'all' });
+    expect(gets(at)).toBe(1);
+    expect(at.imageEvents().at(-1)).toMatchObject({ state: 'done', bytes: index.content.size });
+  });
+
+  test('gives an image whole to one that somebody waits for', async () => {
+    await using at = await prefetchScene();
+    addMultiPlatform(at.upstream, 'latest', many);
+    at.upstream.faults.add({ kind: 'manifest' }, left(3));
+    expect(await at.run(['app'], { platforms: 'all' })).toMatchObject({ failed: 0 });
+    expect(gets(at)).toBe(18);
   });
 
   test('is asked while a quarter is left', async () => {

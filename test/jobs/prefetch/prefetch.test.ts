@@ -140,6 +140,26 @@ describe('a prefetch', () => {
     expect(await running).toMatchObject({ images: 3, failed: 0 });
   });
 
+  test('takes what is written in several ways for one image', async () => {
+    const gate = new Gate();
+    await using at = await prefetchScene();
+    at.upstream.addImage(name);
+    at.upstream.faults.add({ kind: 'blob' }, { holdHeaders: gate });
+    const running = at.run(['app', 'app:latest', 'docker.io/library/app', 'library/app:latest', 'none'], {
+      platforms: [amd64],
+    });
+    await gate.reached;
+    await vi.waitUntil(() => at.prefetcher.status()[0]?.failed === 1, soon);
+    expect(at.prefetcher.status()).toMatchObject([{ images: 2, done: 0, failed: 1 }]);
+    gate.open();
+    expect(await running).toMatchObject({ images: 2, failed: 1 });
+    const image = `docker.io/${name}:latest`;
+    expect(at.imageEvents().filter((event) => event.image === image)).toMatchObject([
+      { state: 'started' },
+      { state: 'done' },
+    ]);
+  });
+
   test('is counted, image by image', async () => {
     await using at = await prefetchScene();
     at.upstream.addImage(name);
