@@ -2,6 +2,7 @@
 import type { HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { targetPath } from '../oci/raw-path.ts';
 
 export interface AdminEnv {
   Bindings: HttpBindings;
@@ -12,8 +13,12 @@ export interface AdminEnv {
     who: string | undefined;
     /** How an answer ended whose status had left before that. */
     ended: string | undefined;
+    /** What a change is about beyond its path, and what it came to: see `tellAbout`. */
+    about: About | undefined;
   };
 }
+
+export type About = Readonly<Record<string, string | number | boolean | readonly string[]>>;
 
 export type AdminExchange = Context<AdminEnv>;
 
@@ -26,9 +31,20 @@ export function refuse(exchange: AdminExchange, status: ContentfulStatusCode, wh
   return exchange.json({ error: why }, status);
 }
 
-/** Where the request goes, as it was written, without what may hold secrets: the query, and a user in front of a host. */
 export function pathOf({ env }: AdminExchange): string {
-  return (env.incoming.url ?? '').replace(/^https?:\/\/[^/?#]*/, '').replace(/[?#].*$/s, '');
+  return targetPath(env.incoming.url ?? '');
+}
+
+/** For the line of a change: what has been checked, and only that. What was told before stays unless it is told anew. */
+export function tellAbout(exchange: AdminExchange, facts: About): void {
+  exchange.set('about', { ...exchange.get('about'), ...facts });
+}
+
+const mostNamed = 5;
+
+/** The first of them, and how many there are. */
+export function namedImages(images: readonly string[], imageCount = images.length): About {
+  return { images: images.slice(0, mostNamed), imageCount };
 }
 
 /** Fires when the client has left before its answer was through. */

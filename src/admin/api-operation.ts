@@ -24,6 +24,7 @@ export interface Operation<Q extends z.ZodType, B extends z.ZodType> {
   /** Below /api/v1. `{image}` may have slashes in it. */
   readonly path: string;
   readonly summary: string;
+  readonly description?: string;
   readonly query?: Q;
   readonly body?: B;
   /** The type of a body that the handler reads for itself. */
@@ -83,7 +84,7 @@ export function answer<S extends z.ZodType>(exchange: AdminExchange, _schema: S,
 }
 
 function documented(operation: Operation<z.ZodType, z.ZodType>): RouteConfig {
-  const { method, path, summary, query, body, upload, answers, refusals } = operation;
+  const { method, path, summary, description: more, query, body, upload, answers, refusals } = operation;
   const parameters = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => [name, z.string()] as const);
   const content = body ? { 'application/json': { schema: body } } : upload && { [upload]: { schema: binary } };
   const described = Object.entries(answers).map(([status, { description, schema, mediaType = 'application/json' }]) => [
@@ -93,7 +94,7 @@ function documented(operation: Operation<z.ZodType, z.ZodType>): RouteConfig {
   const mayBeWrong = parameters.length > 0 || query !== undefined || content !== undefined;
   const refused = Object.entries({ ...(mayBeWrong && { 400: 'what is wrong with the request' }), ...refusals });
   return {
-    ...{ method, path, summary },
+    ...{ method, path, summary, ...(more !== undefined && { description: more }) },
     request: {
       ...(parameters.length > 0 && { params: z.object(Object.fromEntries(parameters)) }),
       ...(query && { query: query as z.ZodObject }),

@@ -5,6 +5,7 @@ import type { Platform } from '../oci/platform.ts';
 import type { Reference } from '../oci/reference.ts';
 import type { Repository } from '../oci/repository.ts';
 import type { Upstreams } from '../upstream/upstreams.ts';
+import { namedImages, tellAbout } from './admin-exchange.ts';
 import { type AdminApi, addOperation, newApi } from './api-operation.ts';
 import { cachedRepository } from './cached-repository.ts';
 import { lineSchemas } from './line-schemas.ts';
@@ -25,11 +26,13 @@ const done = z.object({ type: z.literal('done'), images: z.number(), bytes: z.nu
 export interface ArchiveApiOptions {
   readonly importArchive: (options: {
     readonly body: AsyncIterable<Uint8Array>;
+    /** Of the body, where its sender says so. */
+    readonly sizeBytes?: number | undefined;
     readonly name?: string | undefined;
     readonly signal: AbortSignal;
     /** Hears of each image once it can be pulled. */
     readonly onEvent: (said: z.input<typeof event>) => void;
-  }) => Promise<readonly { readonly bytes: number }[]>;
+  }) => Promise<readonly { readonly image: string; readonly bytes: number }[]>;
   /** Rejects before its first byte when something that is named is not here whole. No piece is written over later. */
   readonly exportImages: (options: {
     readonly images: readonly { readonly repository: Repository; readonly reference: Reference }[];
@@ -93,13 +96,19 @@ export function archiveApi({ importArchive, exportImages, upstreams, running }: 
       },
       refusals: { 409: 'too many are running already' },
     },
-    (exchange, { query }) =>
-      running.lines(exchange, imports, async ({ signal, send }) => {
+    (exchange, { query }) => {
+      if (query.name !== undefined) tellAbout(exchange, { name: query.name });
+      return running.lines(exchange, imports, async ({ signal, send }) => {
         const onEvent = (said: z.input<typeof event>) => send(said, said.type === 'progress' ? said.type : undefined);
-        const images = await importArchive({ ...query, body: bodyOf(exchange.env.incoming), signal, onEvent });
+        const { incoming } = exchange.env;
+        const { 'content-length': length } = incoming.headers;
+        const sizeBytes = length === undefined ? undefined : Number(length);
+        const images = await importArchive({ ...query, body: bodyOf(incoming), sizeBytes, signal, onEvent });
         const bytes = images.reduce((sum, image) => sum + image.bytes, 0);
+        tellAbout(exchange, { ...namedImages(images.map(({ image }) => image)), bytes });
         send({ type: 'done', images: images.length, bytes });
-      }),
+      });
+    },
   );
 
   addOperation(

@@ -2,7 +2,7 @@
 import type { MiddlewareHandler } from 'hono';
 import { anonymousName } from '../access/principal.ts';
 import { auditLines, type Log } from '../observe/log.ts';
-import { type AdminEnv, type AdminExchange, pathOf, refuse } from './admin-exchange.ts';
+import { type About, type AdminEnv, type AdminExchange, pathOf, refuse } from './admin-exchange.ts';
 
 /** Around everything that may refuse. Written at every log level but `silent`. */
 export function auditChanges(log: Log): MiddlewareHandler<AdminEnv> {
@@ -15,13 +15,14 @@ export function auditChanges(log: Log): MiddlewareHandler<AdminEnv> {
       status = exchange.res.status;
     } finally {
       const { method } = exchange.env.incoming;
-      const ended = exchange.get('ended');
+      const { about, ended } = exchange.var;
       lines.info(
         {
           who: oneLine(exchange.get('who') ?? anonymousName),
           what: `${method} ${oneLine(pathOf(exchange))}`,
           from: oneLine(exchange.get('from')),
           status,
+          ...(about !== undefined && { about: inOneLine(about) }),
           ...(ended !== undefined && { ended: oneLine(ended) }),
         },
         'a change was asked for',
@@ -50,6 +51,14 @@ function isSameOrigin({ env }: AdminExchange): boolean {
   const { 'sec-fetch-site': site, origin, host } = env.incoming.headers;
   if (site !== undefined) return site === 'same-origin' || site === 'none';
   return origin === undefined || (host !== undefined && URL.parse(origin)?.host === host.toLowerCase());
+}
+
+function inOneLine(about: About): About {
+  const shown = Object.entries(about).map(([name, fact]) => {
+    if (typeof fact === 'object') return [name, fact.map(oneLine)];
+    return [name, typeof fact === 'string' ? oneLine(fact) : fact];
+  });
+  return Object.fromEntries(shown);
 }
 
 const longest = 1000;

@@ -65,9 +65,20 @@ export const listQuery = z.strictObject({
     .openapi({ description: 'As the page before gave it.' }),
 });
 
-export const purgeQuery = z.strictObject({
-  match: globText.openapi({ description: 'As in the list; `**` is everything.' }),
-});
+const repositoryWanted = 'write one REPO, without a tag or digest';
+const eitherWanted = 'write match or repository, and one of them only';
+
+export const purgeQuery = z
+  .strictObject({
+    match: globText.optional().openapi({ description: 'As in the list; `**` is everything.' }),
+    repository: z
+      .string(repositoryWanted)
+      .min(1, repositoryWanted)
+      .max(512, repositoryWanted)
+      .optional()
+      .openapi({ description: 'REPO: all of it. One of both is needed.' }),
+  })
+  .refine(({ match, repository }) => (match === undefined) !== (repository === undefined), eitherWanted);
 
 export const imagesSchema = z.object({ images: z.array(imageSchema).readonly() }).openapi('Images');
 

@@ -1,13 +1,13 @@
 // /api/v1/images and /api/v1/blobs: what is cached, for people, and forgetting it.
 import { HTTPException } from 'hono/http-exception';
 import type { Images } from '../mirror/images/images.ts';
-import type { Purge, Purged } from '../mirror/images/purge.ts';
+import type { Purge, Purged, PurgeTarget } from '../mirror/images/purge.ts';
 import { parseDigest } from '../oci/digest.ts';
 import { formatImage } from '../oci/image-name.ts';
 import type { Reference } from '../oci/reference.ts';
 import { formatRepository, type Repository } from '../oci/repository.ts';
 import type { Upstreams } from '../upstream/upstreams.ts';
-import { type AdminExchange, departureOf, pathOf } from './admin-exchange.ts';
+import { type AdminExchange, departureOf, namedImages, pathOf, tellAbout } from './admin-exchange.ts';
 import { type AdminApi, addOperation, answer, newApi } from './api-operation.ts';
 import { cachedRepository } from './cached-repository.ts';
 import { parsePartialImagePath } from './image-path.ts';
@@ -61,11 +61,20 @@ export function imagesApi({ images, purge, upstreams }: ImagesApiOptions): Admin
     {
       method: 'delete',
       path: '/images',
-      summary: 'Forget every image that matches a glob',
+      summary: 'Forget every image that matches a glob, or all of a repository, whatever its name ends in',
       query: purgeQuery,
-      answers: { 200: { description: 'what was forgotten, which may be nothing', schema: purgedSchema } },
+      answers: { 200: { description: 'what was forgotten; of a glob that may be nothing', schema: purgedSchema } },
+      refusals: { 404: 'nothing of that repository is cached' },
     },
-    async (exchange, { query }) => answer(exchange, purgedSchema, await purge.run(query, departureOf(exchange))),
+    async (exchange, { query: { match, repository: name = '' } }) => {
+      if (match !== undefined) {
+        tellAbout(exchange, { match });
+        return answer(exchange, purgedSchema, await forget(exchange, { match }));
+      }
+      const repository = cachedRepository(name, upstreams());
+      tellAbout(exchange, { repository: formatRepository(repository) });
+      return forgetNamed(exchange, repository, undefined);
+    },
   );
 
   addOperation(
@@ -74,14 +83,14 @@ export function imagesApi({ images, purge, upstreams }: ImagesApiOptions): Admin
       method: 'delete',
       path: '/images/{image}',
       summary: 'Forget one image, or all of a repository: REPO, REPO:TAG or REPO@DIGEST',
+      description:
+        'A REPO whose name ends in /pin is given to DELETE /images as `repository`: here its end means the pin.',
       answers: { 200: { description: 'what was forgotten', schema: purgedSchema } },
       refusals: { 404: notCached, 409: 'it is pinned' },
     },
     async (exchange) => {
       const { repository, reference } = named(exchange);
-      const purged = await purge.run({ repository, reference }, departureOf(exchange));
-      if (isNothing(purged)) throw nothingCached(repository, reference);
-      return answer(exchange, purgedSchema, purged);
+      return forgetNamed(exchange, repository, reference);
     },
   );
 
@@ -98,7 +107,7 @@ export function imagesApi({ images, purge, upstreams }: ImagesApiOptions): Admin
       const text = exchange.req.param('digest') ?? '';
       const digest = parseDigest(text);
       if (!digest) throw new HTTPException(400, { message: `not a sha256 or sha512 digest: ${JSON.stringify(text)}` });
-      const purged = await purge.run({ digest }, departureOf(exchange));
+      const purged = await forget(exchange, { digest });
       if (isNothing(purged)) throw new HTTPException(404, { message: `nothing is cached as ${digest}` });
       return answer(exchange, purgedSchema, purged);
     },
@@ -107,6 +116,19 @@ export function imagesApi({ images, purge, upstreams }: ImagesApiOptions): Admin
   function named(exchange: AdminExchange) {
     const { name, reference } = parsePartialImagePath(pathOf(exchange), imageForm);
     return { repository: cachedRepository(name, upstreams()), reference };
+  }
+
+  async function forget(exchange: AdminExchange, target: PurgeTarget): Promise<Purged> {
+    const purged = await purge.run(target, departureOf(exchange));
+    const { images: gone, imageCount, blobs, bytes, pinned } = purged;
+    tellAbout(exchange, { ...namedImages(gone, imageCount), blobs, bytes, pinned: pinned.length });
+    return purged;
+  }
+
+  async function forgetNamed(exchange: AdminExchange, repository: Repository, reference: Reference | undefined) {
+    const purged = await forget(exchange, { repository, reference });
+    if (isNothing(purged)) throw nothingCached(repository, reference);
+    return answer(exchange, purgedSchema, purged);
   }
 
   return api;
@@ -118,5 +140,5 @@ function isNothing({ imageCount, blobs, pinned }: Purged): boolean {
 
 function nothingCached(repository: Repository, reference: Reference | undefined): HTTPException {
   const name = reference ? formatImage(repository, reference) : formatRepository(repository);
-  return new HTTPException(404, { message: `nothing is cached as ${name}; see GET /api/v1/images` });
+  return new HTTPException(404, { message: `nothing is cached as ${name}` });
 }

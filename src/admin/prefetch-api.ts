@@ -4,6 +4,7 @@ import { HTTPException } from 'hono/http-exception';
 import { OciError } from '../oci/errors.ts';
 import { parseImageName } from '../oci/image-name.ts';
 import type { Platform } from '../oci/platform.ts';
+import { namedImages, tellAbout } from './admin-exchange.ts';
 import { type AdminApi, addOperation, answer, newApi } from './api-operation.ts';
 import { lineSchemas } from './line-schemas.ts';
 import { type LongAnswers, linesType } from './long-answers.ts';
@@ -106,11 +107,14 @@ export function prefetchApi({ prefetcher, running: answers }: PrefetchApiOptions
       if (allPlatforms && platforms) throw wrong('platforms: leave them out, or allPlatforms');
       // None at all stands for the mirror's own.
       const wish = allPlatforms ? 'all' : parsePlatforms(platforms ?? []);
+      const named = allPlatforms ? ['all'] : platforms;
+      tellAbout(exchange, { ...namedImages(images), ...(named && { platforms: named }) });
       return answers.lines(exchange, kind, async ({ signal, send }) => {
-        await prefetcher.run(
-          { images, platforms: wish, isPatient: false },
-          { signal, onEvent: (said) => send(said, keyOf(said)) },
-        );
+        const onEvent = (said: PrefetchLine) => {
+          if (said.type === 'done') tellAbout(exchange, { failed: said.failed, bytes: said.bytes });
+          send(said, keyOf(said));
+        };
+        await prefetcher.run({ images, platforms: wish, isPatient: false }, { signal, onEvent });
       });
     },
   );

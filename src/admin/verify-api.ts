@@ -1,5 +1,6 @@
 // POST /api/v1/verify: everything that is stored hashed again, told line by line.
 import { z } from '@hono/zod-openapi';
+import { tellAbout } from './admin-exchange.ts';
 import { type AdminApi, addOperation, newApi } from './api-operation.ts';
 import { lineSchemas } from './line-schemas.ts';
 import { type LongAnswers, linesType } from './long-answers.ts';
@@ -70,14 +71,19 @@ export function verifyApi({ verify, running }: VerifyApiOptions): AdminApi {
       },
       refusals: { 409: 'one is running already' },
     },
-    (exchange, { body: { repair = false } }) =>
-      running.lines(exchange, kind, async ({ signal, send }) => {
-        await verify({
-          repair,
-          signal,
-          onEvent: (said) => send(said, said.type === 'progress' ? said.type : undefined),
-        });
-      }),
+    (exchange, { body: { repair = false } }) => {
+      tellAbout(exchange, { repair });
+      return running.lines(exchange, kind, async ({ signal, send }) => {
+        const onEvent = (said: VerifyLine) => {
+          if (said.type === 'done') {
+            const { damaged, missing, dropped } = said;
+            tellAbout(exchange, { damaged, missing, dropped });
+          }
+          send(said, said.type === 'progress' ? said.type : undefined);
+        };
+        await verify({ repair, signal, onEvent });
+      });
+    },
   );
   return api;
 }

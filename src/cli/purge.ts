@@ -1,14 +1,14 @@
 // `purge`: forgets an image, a repository, whatever matches a glob, or one blob wherever it is.
 import { createInterface } from 'node:readline/promises';
-import type { Command } from 'commander';
+import { type Command, CommanderError } from 'commander';
 import { parseDigest } from '../oci/digest.ts';
 import { parsePartialImageName } from '../oci/image-name.ts';
 import type { AdminClient } from './admin-client.ts';
-import { counted, shortBytes } from './amounts.ts';
+import { counted, printable, shortBytes } from './amounts.ts';
 import type { ShownPurge } from './answers.ts';
 import type { ListPage } from './cached-images.ts';
 import { type AdminFlags, addAdminOptions, adminClient } from './find-admin.ts';
-import { checkImage, imagePath } from './image-argument.ts';
+import { checkImage, ifMissing, imagePath } from './image-argument.ts';
 import { interruptibly } from './interrupt.ts';
 
 interface Flags extends AdminFlags {
@@ -45,7 +45,7 @@ async function forget(what: string, flags: Flags): Promise<void> {
   await interruptibly(async (signal) => {
     const isAsked = query !== undefined && process.stdin.isTTY && process.stderr.isTTY && !flags.yes;
     if (isAsked && !(await isAgreed(client, { what, query }, signal))) throw new Error('nothing was purged');
-    const purged = (await client.delete(path, { signal })) as ShownPurge;
+    const purged = (await client.delete(path, { signal, ifMissing })) as ShownPurge;
     const lines = flags.json ? [JSON.stringify(purged, undefined, 2)] : purgedLines(purged, what);
     for (const line of lines) process.stdout.write(`${line}\n`);
   });
@@ -59,14 +59,22 @@ interface Target {
 
 function targetOf(what: string): Target {
   if (parseDigest(what)) return { path: `/blobs/${what}` };
+  // As a name it would be the repository sha256, with a tag.
+  if (/^sha(256|512):[0-9a-f]*$/.test(what))
+    throw new CommanderError(
+      2,
+      'stillwater.digest',
+      `${JSON.stringify(what)}: not a whole digest: stillwater inspect shows it`,
+    );
   if (what.includes('*')) {
     const match = new URLSearchParams({ match: what });
     return { path: `/images?${match}`, query: `/images?${match}&limit=${pageSize}` };
   }
   checkImage(what);
-  const isWhole = parsePartialImageName(what).reference === undefined;
-  const path = `/images/${imagePath(what)}`;
-  return isWhole ? { path, query: path } : { path };
+  const image = `/images/${imagePath(what)}`;
+  if (parsePartialImageName(what).reference) return { path: image };
+  // In that path, the end of a repository that is called pin would be a pin.
+  return { path: `/images?${new URLSearchParams({ repository: what })}`, query: image };
 }
 
 async function isAgreed(
@@ -74,7 +82,7 @@ async function isAgreed(
   { what, query }: { readonly what: string; readonly query: string },
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { images, cursor } = (await client.get(query, { signal })) as ListPage;
+  const { images, cursor } = (await client.get(query, { signal, ifMissing })) as ListPage;
   const pinned = images.filter(({ isPinned }) => isPinned).length;
   const count = counted(images.length - pinned, 'image') + (cursor === undefined ? '' : ' and more');
   const kept = pinned > 0 ? `, but not ${pinned} pinned` : '';
@@ -93,9 +101,9 @@ export function purgedLines({ images, imageCount, blobs, bytes, pinned }: ShownP
   if (imageCount === 0 && blobs === 0 && pinned.length === 0) return [`nothing that is cached matches ${what}`];
   const rest = imageCount - images.length;
   return [
-    ...images.map((image) => `purged ${image}`),
+    ...images.map((image) => printable(`purged ${image}`)),
     ...(rest > 0 ? [`… and ${rest} more`] : []),
-    ...pinned.map((image) => `left ${image}: it is pinned`),
+    ...pinned.map((image) => printable(`left ${image}: it is pinned`)),
     `${counted(imageCount, 'image')}, ${counted(blobs, 'blob')}, ${shortBytes(bytes)} freed`,
   ];
 }

@@ -1,4 +1,5 @@
 // Tokens as a table for people.
+import { tableLines } from './table.ts';
 
 export interface ListedToken {
   readonly name: string;
@@ -15,9 +16,7 @@ export function tokenLines(tokens: readonly ListedToken[], now: number): readonl
     expiryOf(expiresAt, now),
     lastUsedAt === null ? 'never' : minuteOf(lastUsedAt),
   ]);
-  const table = [['NAME', 'SCOPES', 'EXPIRES', 'LAST USED'], ...rows];
-  const widths = [0, 1, 2].map((column) => Math.max(...table.map((row) => row[column]?.length ?? 0)));
-  return table.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '));
+  return tableLines([['NAME', 'SCOPES', 'EXPIRES', 'LAST USED'], ...rows]);
 }
 
 function expiryOf(expiresAt: string | null, now: number): string {

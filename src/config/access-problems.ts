@@ -37,16 +37,20 @@ function rulesInVain({ access, upstreams }: Given): AccessProblem[] {
   );
 }
 
+const longest = 1000;
+
 /** What a glob over `registry/path` would have to be instead of this one, which matches nothing; `*` is any upstream. */
 export function globObjection(glob: string, upstreams: readonly string[]): string | undefined {
   const slash = glob.indexOf('/');
   const registry = slash === -1 ? glob : glob.slice(0, slash);
   const path = slash === -1 ? '' : glob.slice(slash + 1);
+  if (glob.length > longest) return `a glob of at most ${longest} characters`;
   if (slash === -1 && !glob.includes('**'))
     return 'a glob over registry/path, such as "docker.io/acme/**"; "**" is all';
   if (!registry.includes('*') && !upstreams.includes(registry) && !upstreams.includes('*'))
     return `a glob that begins with one of the upstreams: ${upstreams.join(', ')}`;
-  if (/[^a-z0-9._/*-]/.test(path)) return 'a glob over lower-case paths, without tag or digest';
+  if (/[:@]/.test(path)) return 'a glob over repositories, without tag or digest';
+  if (/[^a-z0-9._/*-]/.test(path) || /[^a-z0-9._:[\]*-]/.test(registry)) return 'a glob over lower-case paths';
   if (registry === 'docker.io' && !path.includes('/') && !path.includes('**'))
     return `a glob over two parts: names of one part are under "docker.io/library/${path}"`;
   return undefined;

@@ -18,6 +18,7 @@ import {
   whole,
 } from './fields.ts';
 import { scheduleProblems } from './schedule-problems.ts';
+import { tagProblems } from './tag-problems.ts';
 import { misnamed, unlistedProblems, upstreams } from './upstream-schema.ts';
 
 const listen = section({
@@ -60,7 +61,9 @@ const cache = section({
 });
 
 const tagRule = section({
-  match: text().describe('A glob such as "docker.io/library/*:latest".'),
+  match: text('a glob over registry/path, with or without :tag').describe(
+    'A glob such as "docker.io/library/*:latest".',
+  ),
   ttl: durationOrForever().optional().describe('As tags.ttl, or "forever" for tags that never move.'),
   staleIfError: duration().optional().describe('As tags.staleIfError.'),
   staleWhileRevalidate: duration().optional().describe('As tags.staleWhileRevalidate.'),
@@ -83,7 +86,9 @@ const prefetch = section({
   schedule: list(
     section({
       cron: text().describe('When, as a cron expression.'),
-      images: list(text(), 'a list of images').describe('Images to pull into the cache.'),
+      images: list(text(), 'a list of images')
+        .min(1, { error: 'a list of at least one image' })
+        .describe('Images to pull into the cache.'),
       platforms: list(text(), 'a list of platforms').optional().describe('Platforms such as "linux/amd64".'),
     }),
     'a list of {cron, images, platforms}',
@@ -143,7 +148,7 @@ export const configSchema = section({
 }).superRefine((config, context) => {
   // With a problem elsewhere the upstreams may not have been put together.
   if (context.issues.length > 0) return;
-  for (const { path, allowed } of [...accessProblems(config), ...scheduleProblems(config)])
+  for (const { path, allowed } of [...accessProblems(config), ...scheduleProblems(config), ...tagProblems(config)])
     context.addIssue({ code: 'custom', path, message: allowed });
   if (config.listen.accel !== undefined && config.listen.trustedProxies.length === 0)
     context.addIssue({ code: 'custom', path: ['listen', 'accel'], message: accelFor });

@@ -5,6 +5,7 @@ import type { MiddlewareHandler } from 'hono';
 import { errorText, type Log, plainLines } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { type Span, tracer } from '../observe/spans.ts';
+import { originForm, targetPath } from '../oci/raw-path.ts';
 import { formatReference } from '../oci/reference.ts';
 import { formatRepository } from '../oci/repository.ts';
 import { isOurFault } from './errors.ts';
@@ -44,7 +45,7 @@ export class RequestLog {
     const error = isComplete ? told.error : undefined;
     const line = {
       method: incoming.method,
-      url: incoming.url,
+      url: originForm(incoming.url ?? ''),
       status,
       outcome,
       ...subject,
@@ -88,7 +89,7 @@ function spanOf({ headers }: IncomingMessage, startedAt: number): Span | undefin
 
 interface Line {
   readonly method: string | undefined;
-  readonly url: string | undefined;
+  readonly url: string;
   readonly status: number;
   readonly kind: string;
   readonly outcome: string;
@@ -103,13 +104,13 @@ interface Line {
 
 /** What a client asked for wrongly is no error of ours. */
 function endSpan(span: Span, line: Line, error: unknown): void {
-  const { method, url = '', status, kind, outcome, upstream, repository, reference, digest } = line;
+  const { method, url, status, kind, outcome, upstream, repository, reference, digest } = line;
   span.end({
     name: `${method} ${kind}`,
     facts: {
       'http.request.method': method,
       // A query may hold what is nobody's business.
-      'url.path': url.split('?', 1)[0],
+      'url.path': targetPath(url),
       'http.response.status_code': status,
       'user_agent.original': line.userAgent,
       'stillwater.kind': kind,

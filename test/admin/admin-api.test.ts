@@ -32,7 +32,9 @@ const samples: Readonly<Record<string, readonly Sample[]>> = {
   ],
   'DELETE /images': [
     { path: '/images?match=**', status: 200 },
+    { path: '/images?repository=redis', status: 200 },
     { path: '/images', status: 400 },
+    { path: '/images?repository=docker.io/library/other', status: 404 },
   ],
   'DELETE /images/{image}': [
     { path: '/images/redis:7', status: 200 },
@@ -56,6 +58,7 @@ const samples: Readonly<Record<string, readonly Sample[]>> = {
     { path: '/images/redis:7/pin', status: 204 },
     { path: '/images/redis:/pin', status: 400 },
     { path: '/images/other/pin', status: 404 },
+    { path: '/images/acme/app/pin', status: 409 },
   ],
   'POST /prefetch': [
     { path: '/prefetch', status: 200, body: '{"images":["redis","redis:7"],"platforms":["linux/arm64"]}' },
@@ -149,6 +152,8 @@ test.each(cases)('$operation answers $status as documented: $path', async ({ ope
   const mirror = mirrorFor(status);
   await using admin = await startAdmin(mirror);
   if (operation === 'DELETE /images/{image}/pin') await admin.ask('/api/v1/images/redis:7/pin', { method: 'PUT' });
+  if (status === 409)
+    admin.records.putTag({ registry: 'docker.io', path: 'acme/app/pin' }, '1', { digest, checkedAt: 1 });
   const asked = admin.ask(`/api/v1${path}`, { method, ...(body !== undefined && { body }) });
   if (operation === 'GET /events' && status === 200) {
     await mirror.watched.reached;

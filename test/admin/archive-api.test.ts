@@ -46,7 +46,7 @@ describe('an import', () => {
         bytes += piece.length;
         await gate.pass();
       }
-      return [{ bytes }];
+      return [{ image: 'docker.io/library/redis:7', bytes }];
     };
     await using admin = await startAdmin({ importArchive });
     using client = new LongClient(admin.url, path, post);

@@ -152,8 +152,9 @@ describe('the line of a change', () => {
           method: 'PUT',
           headers: { ...headers, ...shown.headers },
         });
-    await admin.statusOf(`PUT http://admin:${secret}@localhost/x?y=${secret} HTTP/1.1`, 'Host: localhost');
-    expect(admin.audit()).toHaveLength(13);
+    for (const scheme of ['http', 'https'])
+      await admin.statusOf(`PUT ${scheme}://admin:${secret}@localhost/x?y=${secret} HTTP/1.1`, 'Host: localhost');
+    expect(admin.audit()).toHaveLength(14);
     const text = JSON.stringify(admin.logLines);
     for (const form of [secret, token, Buffer.from(`admin:${secret}`).toString('base64'), 'admin:'])
       expect(text).not.toContain(form);

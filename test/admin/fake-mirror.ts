@@ -106,7 +106,7 @@ export function fakeMirror(): FakeMirror & { readonly running: LongAnswers } {
       for await (const chunk of body) bytes += chunk.length;
       onEvent({ type: 'progress', receivedBytes: bytes });
       onEvent({ type: 'image', image: name, digest, bytes });
-      return [{ bytes }];
+      return [{ image: name, bytes }];
     },
     exportImages: async ({ images }) => {
       const names = images.map(({ repository, reference }) => `${formatImage(repository, reference)}\n`);

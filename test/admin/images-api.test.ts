@@ -141,7 +141,7 @@ describe.each(['GET', 'HEAD', 'DELETE'])('%s of one image', (method) => {
     const answer = await admin.ask(`${images}/redis:7`, { method });
     expect(answer.status).toBe(404);
     if (method !== 'HEAD')
-      expect(why(answer)).toBe('nothing is cached as docker.io/library/redis:7; see GET /api/v1/images');
+      expect(why(answer)).toBe('nothing is cached as docker.io/library/redis:7');
   });
 });
 
@@ -167,6 +167,39 @@ describe('forgetting', () => {
       expect(asked).toEqual([]);
     },
   );
+
+  test.each([
+    ['redis', 'docker.io/library/redis'],
+    ['acme/app/pin', 'docker.io/acme/app/pin'],
+    ['registry.test:5000/secret/app', 'registry.test:5000/secret/app'],
+    ['gone.example/app', 'gone.example/app'],
+  ])('all of the repository %s is of %s, and finding nothing is 404', async (name, repository) => {
+    for (const [gone, status] of [
+      [purged, 200],
+      [nothing, 404],
+    ] as const) {
+      const { asked, options } = cache({ gone });
+      await using admin = await startAdmin(options);
+      const answer = await admin.ask(`${images}?repository=${name}`, { method: 'DELETE' });
+      expect([answer.status, asked]).toEqual([status, [[repository, undefined]]]);
+    }
+  });
+
+  test.each([
+    ['', 'what was given: write match or repository, and one of them only'],
+    ['?match=**&repository=redis', 'what was given: write match or repository, and one of them only'],
+    ['?repository=', 'repository: write one REPO, without a tag or digest'],
+    ['?repository=a&repository=b', 'repository: write one REPO, without a tag or digest'],
+    [`?repository=${'x'.repeat(513)}`, 'repository: write one REPO'],
+    ['?repository=redis:7', 'not a repository name: "redis:7"'],
+    ['?repository=docker.io/*', 'not a repository name: "*"'],
+    ['?repositroy=redis', 'not known here: "repositroy"; known are match, repository'],
+  ])('of %j is refused: %s', async (query, message) => {
+    const { asked, options } = cache();
+    await using admin = await startAdmin(options);
+    const answer = await admin.ask(`${images}${query}`, { method: 'DELETE' });
+    expect([answer.status, why(answer), asked]).toEqual([400, expect.stringContaining(message), []]);
+  });
 
   test('of a bare digest is of that digest', async () => {
     const { asked, options } = cache();

@@ -12,7 +12,15 @@ type Verify = VerifyApiOptions['verify'];
 const post = { method: 'POST', body: '' };
 const path = '/api/v1/verify';
 const progress = { type: 'progress', checkedBlobs: 1, totalBlobs: 2, checkedBytes: 10, totalBytes: 20 } as const;
-const done = { type: 'done', checkedBlobs: 2, checkedBytes: 20, damaged: 0, missing: 0, dropped: 0 } as const;
+const done = {
+  type: 'done',
+  checkedBlobs: 2,
+  checkedBytes: 20,
+  damaged: 0,
+  missing: 0,
+  unread: 0,
+  dropped: 0,
+} as const;
 
 /** A verify that says what it is told to and stands at a gate, until somebody lets it go or it is told to end. */
 function held(gate: Gate): Verify {

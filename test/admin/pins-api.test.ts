@@ -108,6 +108,41 @@ describe('DELETE', () => {
     },
   );
 
+  test.each([
+    ['acme/app', { registry: 'docker.io', path: 'acme/app/pin' }],
+    ['index.docker.io/acme/app', { registry: 'docker.io', path: 'acme/app/pin' }],
+    ['pin', { registry: 'docker.io', path: 'pin/pin' }],
+    ['registry.test:5000/secret/app', { registry: 'registry.test:5000', path: 'secret/app/pin', isPrivate: true }],
+    ['gone.example/app', { registry: 'gone.example', path: 'app/pin' }],
+  ])(
+    'of %s is 409 where its path is that of a repository that is cached, unless the tag is written',
+    async (image, named) => {
+      await using admin = await startAdmin();
+      admin.records.putTag(named, 'v1', { digest, checkedAt: 1 });
+      const name = image === 'pin' ? 'library/pin' : image.replace(/^index\.docker\.io\/|^gone\.example\//, '');
+      admin.records.pin({ registry: named.registry, path: name.replace(/^registry\.test:5000\//, '') }, 'latest');
+      const pins = admin.pins();
+      const answer = await admin.ask(pinPath(image), { method: 'DELETE' });
+      expect([answer.status, why(answer), admin.pins()]).toEqual([
+        409,
+        `${image}/pin is a repository that is cached, too: write DELETE ${pinPath(`${image}:latest`)} to unpin ${image}:latest, or DELETE /api/v1/images?repository=${image}/pin to forget it`,
+        pins,
+      ]);
+      expect([(await admin.ask(pinPath(`${image}:latest`), { method: 'DELETE' })).status, admin.pins()]).toEqual([
+        204,
+        [],
+      ]);
+    },
+  );
+
+  test('of a name alone is of its tag latest where a repository is cached that is only called nearly like its path', async () => {
+    await using admin = await startAdmin();
+    for (const path of ['acme/app/pi', 'acme/app/pin/x', 'acme/app/pins', 'other/pin'])
+      admin.records.putTag({ registry: 'docker.io', path }, 'v1', { digest, checkedAt: 1 });
+    await admin.ask(pinPath('acme/app'), { method: 'PUT' });
+    expect([(await admin.ask(pinPath('acme/app'), { method: 'DELETE' })).status, admin.pins()]).toEqual([204, []]);
+  });
+
   test.each(['redis:', 'redis@', 'acme%2Fapp', '%zz'])('of %s is 400', async (image) => {
     await using admin = await startAdmin();
     expect((await admin.ask(pinPath(image), { method: 'DELETE' })).status).toBe(400);

@@ -2,11 +2,13 @@
 import { expect, test } from 'vitest';
 import type { AdminApiOptions } from '../../src/admin/admin-api.ts';
 import { exportImages } from '../../src/archive/export-images.ts';
+import { HeldBlobs } from '../../src/archive/held-blobs.ts';
 import { importArchive } from '../../src/archive/import-archive.ts';
 import { verify } from '../../src/jobs/verify.ts';
 import { Images } from '../../src/mirror/images/images.ts';
-import { usableOf } from '../../src/mirror/links.ts';
 import { Purge } from '../../src/mirror/images/purge.ts';
+import { usableOf } from '../../src/mirror/links.ts';
+import { digestOf } from '../../src/oci/digest.ts';
 import type { Asking } from '../http/start-registry.ts';
 import { addMultiPlatform, prefetchScene } from '../jobs/prefetch/prefetch-scene.ts';
 import { LongClient } from './long-client.ts';
@@ -114,4 +116,23 @@ test('a cursor and a glob that lead nowhere are told so', async () => {
   await using admin = await startAdmin(optionsOf(scene));
   expect(await json(admin, '/images?cursor=x')).toEqual([400, { error: expect.stringContaining('not a cursor') }]);
   expect(await json(admin, '/images?match=nowhere/**')).toEqual([200, { images: [] }]);
+});
+
+test('an export of more blobs than can be held is 400, in one line', async () => {
+  const blobs = Array.from({ length: 4097 }, (_, size) => {
+    return { digest: digestOf(Buffer.from(String(size))), size, mediaType: 'application/octet-stream' };
+  });
+  await using scene = await prefetchScene();
+  const body = async function* () {};
+  await using admin = await startAdmin({
+    ...optionsOf(scene),
+    exportImages: async ({ signal }) => {
+      return { sizeBytes: 0, body: new HeldBlobs(scene.mirror.store, blobs).during(body(), signal) };
+    },
+  });
+  const answer = await admin.ask('/api/v1/export?image=app');
+  expect([answer.status, answer.body.toString()]).toEqual([
+    400,
+    '{"error":"more than 4096 blobs go into no archive; export fewer images at once"}',
+  ]);
 });

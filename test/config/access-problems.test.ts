@@ -20,6 +20,8 @@ describe('refuses a rule over', () => {
     ['acme/app', 'a glob that begins with one of the upstreams: docker.io, '],
     ['*', '"**" is all'],
     ['acme', 'a glob over registry/path'],
+    ['** acme', 'a glob over lower-case paths'],
+    ['*'.repeat(1001), 'a glob of at most 1000 characters'],
   ])('%s', (glob, why) => {
     const fault = faultOf(() => load(denying(glob)));
     expect(fault).toContain(where);

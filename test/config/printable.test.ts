@@ -31,7 +31,7 @@ test('hides every secret and nothing else', () => {
       'b.example': credentials([{ username: 'me', password: 'hunter2' }]),
       'c.example': credentials({ dockerConfig: '/root/.docker/config.json' }),
     },
-    tags: { rules: [{ match: '*', ttl: 'forever' }] },
+    tags: { rules: [{ match: '**', ttl: 'forever' }] },
   });
   const printed = printableConfig(config);
   expect(JSON.stringify(printed)).not.toContain('hunter2');

@@ -1,8 +1,9 @@
 // One line and one count a request, and what must never be in them.
 import { describe, expect, test } from 'vitest';
+import { tracedScene } from '../observe/tracing-scene.ts';
 import { contentOf } from '../support/served-content.ts';
 import { until } from '../support/until.ts';
-import { type Scene, scene } from './start-registry.ts';
+import { type Scene, scene, sendRaw } from './start-registry.ts';
 
 const name = 'library/app';
 
@@ -73,6 +74,18 @@ describe('the line of a request', () => {
     await lineOf(at);
     expect(at.registry.mirror.logLines).toHaveLength(1);
   });
+});
+
+test('what a client puts in front of a host is in no line and in no span', async () => {
+  await using at = await tracedScene();
+  const targets = ['http://user:s3cret@h', 'https://s3cret@h', ''];
+  for (const origin of targets)
+    await sendRaw(at.registry.url, `GET ${origin}/v2/?a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n`);
+  await at.sent(targets.length);
+  const lines = at.registry.mirror.logLines.filter(({ method }) => method !== undefined);
+  expect(lines.map(({ url }) => url)).toEqual(targets.map(() => '/v2/?a'));
+  expect(at.collector.spans.map(({ attributes }) => attributes['url.path'])).toEqual(targets.map(() => '/v2/'));
+  expect(JSON.stringify([at.registry.mirror.logLines, at.collector.spans])).not.toContain('s3cret');
 });
 
 describe('the figures', () => {
