@@ -26,7 +26,7 @@ USER 1000:1000
 VOLUME /cache
 # 5000 serves the registry. 5001 is the admin listener: it listens on loopback inside until told otherwise.
 EXPOSE 5000 5001
-HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 \
-  CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.STILLWATER_ADMIN__PORT || 5001) + '/readyz').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+# It finds the admin listener, and the token that it wants, where the mirror has them from.
+HEALTHCHECK --interval=10s --timeout=10s --start-period=15s --retries=3 CMD ["stillwater", "status"]
 ENTRYPOINT ["node", "dist/main.js"]
 CMD ["serve"]

@@ -8,8 +8,9 @@ import type { LoadedConfig } from './config/load.ts';
 import { readKeyPair } from './config/pem.ts';
 import type { Config } from './config/schema.ts';
 import { watchFiles } from './config/watch.ts';
+import { followKeyPair, warnOfExpiry } from './follow-key-pair.ts';
 import { openSendfile, type Sendfile } from './http/sendfile.ts';
-import { type RunningServer, startServer } from './http/server.ts';
+import { startServer } from './http/server.ts';
 import { startHousekeeping } from './jobs/housekeeping.ts';
 import { Prefetcher } from './jobs/prefetch/prefetch.ts';
 import { startSchedule } from './jobs/schedule.ts';
@@ -88,12 +89,14 @@ export async function startApp(given: Config, { load, file }: AppOptions): Promi
     onCrowded: (address: string) =>
       log.warn({ address, perAddress: perAddress(most) }, 'connections of one address are closed: it has too many'),
   });
+  const pair = await readKeyPair(tls);
+  if (pair) warnOfExpiry(pair, log);
   const registry = await startServer(serving.listener.app, {
     ...config.listen,
     before: serving.listener.before,
     ...crowdLimits(maxConnections),
     idleMs: clientIdleMs,
-    tls: await readKeyPair(tls),
+    tls: pair,
   });
   opened.defer(() => registry.stop(drainMs));
   if (tls) opened.use(followKeyPair(tls, registry, log));
@@ -197,22 +200,6 @@ function sendfileLater({ layout }: Cache, log: Log): () => Sendfile | undefined 
     if (!opened.sendfile) log.info({ why: opened.why }, 'blobs are sent by copying');
   });
   return () => sendfile;
-}
-
-/** What was read before counts until there is a pair that can be used. */
-function followKeyPair(files: NonNullable<Config['listen']['tls']>, registry: RunningServer, log: Log): Disposable {
-  const { certFile, keyFile, clientCaFile } = files;
-  const paths = [certFile, keyFile, ...(clientCaFile === undefined ? [] : [clientCaFile])];
-  return watchFiles(paths, () => {
-    return readKeyPair(files)
-      .then((pair) => {
-        if (pair) registry.useTls(pair);
-        log.info({ paths }, 'the certificate was read again');
-      })
-      .catch((error) =>
-        log.error({ paths, error: (error as Error).message }, 'the certificate was not read again; the old one counts'),
-      );
-  });
 }
 
 /** Whether everybody may see everything: then what one registry shows to everybody need not be fetched from another. */

@@ -15,13 +15,10 @@ if (Number.parseInt(process.versions.node, 10) < oldestNode) {
 const [command = 'serve'] = process.argv.slice(2);
 if (command === 'serve' || command.startsWith('-')) process.on('SIGHUP', () => {});
 
-// A reader that has seen enough, such as head, is no failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-});
-
 // Only now: an older Node fails at the first line of what is imported, with a stack instead of a sentence.
-const { runCli } = await import('./cli/cli.ts');
+const { fail, runCli } = await import('./cli/cli.ts');
+const { watchStandardOutput } = await import('./cli/output-faults.ts');
+watchStandardOutput((fault) => process.exit(fail(fault, 1)));
 const exitCode = await runCli(process.argv.slice(2));
 // A start that failed half-way may have left something open that would keep the process alive.
 if (exitCode !== 0) process.exit(exitCode);

@@ -9,6 +9,7 @@ const floorOf: Readonly<Record<string, number>> = {
   'app.ts': 6,
   'open-admin.ts': 5.5,
   'open-serving.ts': 5,
+  'follow-key-pair.ts': 5,
   'reload.ts': 5,
   'open-cache.ts': 4,
   'open-access.ts': 4,
@@ -51,6 +52,7 @@ const ownersOf: Readonly<Record<string, readonly string[]>> = {
 const readersOfConfig: readonly string[] = [
   'app.ts',
   'open-admin.ts',
+  'follow-key-pair.ts',
   'open-serving.ts',
   'open-upstreams.ts',
   'reload.ts',

@@ -17,6 +17,8 @@ export interface AdminClientOptions {
 export interface Asking {
   readonly signal?: AbortSignal;
   readonly body?: unknown;
+  /** What to do when the mirror has nothing of the kind. */
+  readonly ifMissing?: string;
 }
 
 type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
@@ -101,7 +103,8 @@ export class AdminClient {
     if (statusCode >= 200 && statusCode < 300) return answer;
     const told = errorIn(await this.#text(answer));
     if (statusCode === 401) throw new Error(this.#unauthorized());
-    throw told === undefined ? this.#foreign(answer) : new Error(told);
+    if (told === undefined) throw this.#foreign(answer);
+    throw new Error(statusCode === 404 && question.ifMissing ? `${told}; ${question.ifMissing}` : told);
   }
 
   async #send(method: Method, path: string, question: Question): Promise<IncomingMessage> {

@@ -46,7 +46,7 @@ export function bar(part: number, whole: number, width: number): string {
   return `[${('='.repeat(filled - head.length) + head).padEnd(width)}]`;
 }
 
-/** What a registry or a disk said may hold anything, also what a terminal would obey. */
+/** What a registry, a file or a disk said may hold anything, also what a terminal would obey. */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?');
 }

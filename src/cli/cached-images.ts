@@ -2,7 +2,7 @@
 import { CommanderError } from 'commander';
 import type { ShownImage } from './answers.ts';
 import { type AdminFlags, adminClient } from './find-admin.ts';
-import { imagePath } from './image-argument.ts';
+import { ifMissing, imagePath } from './image-argument.ts';
 
 export interface DirectoryFlags extends AdminFlags {
   readonly cacheDir?: string;
@@ -43,7 +43,10 @@ export async function openCachedImages(flags: DirectoryFlags): Promise<CachedIma
   const client = adminClient(flags, { hasDirectory: true });
   return {
     list: async (query, signal) => (await client.get(`/images?${queryText(query)}`, { signal })) as ListPage,
-    find: async (image, signal) => ((await client.get(`/images/${imagePath(image)}`, { signal })) as ListPage).images,
+    find: async (image, signal) => {
+      const found = await client.get(`/images/${imagePath(image)}`, { signal, ifMissing });
+      return (found as ListPage).images;
+    },
     [Symbol.asyncDispose]: async () => {},
   };
 }

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { ConfigError } from '../config/config-error.ts';
 import { nearest } from '../config/nearest.ts';
 import { readVersion } from '../version.ts';
+import { printable } from './amounts.ts';
 import { addClientConfigCommand } from './client-config.ts';
 import { addCompletionCommand } from './completion.ts';
 import { addConfigCommand } from './config.ts';
@@ -37,7 +38,8 @@ export async function runCli(argv: readonly string[]): Promise<number> {
 /** Prints the one line that a fatal error gets. */
 export function fail(error: unknown, exitCode: number): number {
   const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`stillwater: ${message.replace(/\s*\n\s*/g, ' ')}\n`);
+  const parts = message.split('\n').map((part) => part.trim());
+  process.stderr.write(`stillwater: ${printable(parts.filter(Boolean).join(' '))}\n`);
   return exitCode;
 }
 

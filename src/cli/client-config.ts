@@ -1,5 +1,5 @@
 // `client-config`: what a client needs to pull through the mirror. Stdout is the file itself, whole and valid.
-import { Argument, type Command, InvalidArgumentError, Option } from 'commander';
+import { Argument, type Command, CommanderError, Option } from 'commander';
 import { loadConfig } from '../config/load.ts';
 import { buildkitConfig } from './client-configs/buildkit.ts';
 import type { ClientConfig, Writer } from './client-configs/client-config.ts';
@@ -10,6 +10,7 @@ import { k3sConfig } from './client-configs/k3s.ts';
 import { kanikoConfig } from './client-configs/kaniko.ts';
 import { type MirrorAddress, mirrorOf, parseMirrorAddress } from './client-configs/mirror-address.ts';
 import { podmanConfig } from './client-configs/podman.ts';
+import { shownUrl } from './shown-url.ts';
 
 const writers = {
   docker: dockerConfig,
@@ -49,11 +50,17 @@ export function addClientConfigCommand(program: Command): void {
 }
 
 export function mirrorOption(description: string): Option {
-  return new Option('--mirror <url>', description).argParser((text): MirrorAddress => {
+  return urlOption('--mirror <url>', description, parseMirrorAddress);
+}
+
+/** What `parse` throws says what is wrong, without naming it: commander itself would show a password. */
+export function urlOption(flags: string, description: string, parse: (text: string) => unknown): Option {
+  return new Option(flags, description).argParser((text) => {
     try {
-      return parseMirrorAddress(text);
+      return parse(text);
     } catch (error) {
-      throw new InvalidArgumentError((error as Error).message);
+      const fault = `option '${flags}' argument '${shownUrl(text)}' is invalid. ${(error as Error).message}`;
+      throw new CommanderError(2, 'stillwater.url', fault);
     }
   });
 }

@@ -21,13 +21,27 @@ const FILE_OPTION = [
 ] as const;
 
 export function addConfigCommand(program: Command): void {
-  const config = program.command('config').description('check and show the configuration');
+  const config = program
+    .command('config')
+    .description('check and show the configuration')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  stillwater config check\n  stillwater config print\n  stillwater config schema > config.schema.json',
+    );
   config
     .command('check')
     .description('say whether the configuration can be used, and what has no effect')
     .argument('[repository]', 'what --explain asks about, such as docker.io/acme/app')
     .option(...FILE_OPTION)
     .option('--explain <principal>', 'say what a principal ("anonymous": nobody) may pull of the repository, and why')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  stillwater config check --config /etc/stillwater/config.json
+  stillwater config check --explain alice docker.io/acme/app
+  stillwater config check --explain anonymous ghcr.io/acme/app`,
+    )
     .action(check);
   config
     .command('print')

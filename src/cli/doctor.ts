@@ -1,9 +1,9 @@
 // `doctor`: looks at everything that a pull depends on, from here, and says of each thing what to do about it.
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { loadConfig } from '../config/load.ts';
 import { parseImageName } from '../oci/image-name.ts';
 import { printable } from './amounts.ts';
-import { mirrorOption } from './client-config.ts';
+import { mirrorOption, urlOption } from './client-config.ts';
 import type { MirrorAddress } from './client-configs/mirror-address.ts';
 import { type Finding, runChecks } from './doctor/finding.ts';
 
@@ -32,7 +32,7 @@ export function addDoctorCommand(program: Command): void {
     .description('check mirror, upstreams, credentials, disk, clock and dockerd from here, and say what to do')
     .option('--image <image>', 'pull this through the mirror, and hash every byte', parseImage)
     .addOption(mirrorOption('the mirror to look at (default: the one of the configuration, on this machine)'))
-    .addOption(new Option('--admin <url>', 'its admin listener (default: as admin has it)').argParser(parseAdmin))
+    .addOption(urlOption('--admin <url>', 'its admin listener (default: as admin has it)', parseAdmin))
     .option('--config <file>', 'the configuration (default: STILLWATER_CONFIG, else ./config.json if it exists)')
     .option('--json', 'print {findings} instead')
     .addHelpText('after', help)
@@ -73,5 +73,5 @@ function parseImage(text: string): string {
 function parseAdmin(text: string): URL {
   const url = URL.parse(text);
   if (url && /^https?:\/\//i.test(text)) return url;
-  throw new InvalidArgumentError('Write it as http://127.0.0.1:5001.');
+  throw new Error('Write it as http://127.0.0.1:5001.');
 }

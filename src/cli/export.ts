@@ -1,9 +1,8 @@
 // `export`: cached images into one tar, which `docker load` and skopeo take.
-import { randomUUID } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { shortBytes, shortRate } from './amounts.ts';
 import { cacheDirOption, type DirectoryFlags, isDirectoryMeant } from './cached-images.ts';
+import { type ExportOutput, openExportOutput, openStandardOutput } from './export-output.ts';
 import { addAdminOptions, adminClient } from './find-admin.ts';
 import { checkImage } from './image-argument.ts';
 import { interruptibly } from './interrupt.ts';
@@ -49,7 +48,9 @@ async function write(images: readonly string[], flags: Flags, command: Command):
     command.error('a tar is nothing for a terminal: write it to a file with -o FILE, or into a pipe');
   await interruptibly(async (signal) => {
     await using source = await openSource({ images, platforms }, flags, signal);
-    const written = await (flags.output === stdout ? toStdout(source.body) : toFile(source.body, flags.output));
+    await using output = flags.output === stdout ? openStandardOutput() : await openExportOutput(flags.output, signal);
+    const written = await drain(source.body, output);
+    if (written === undefined) return;
     process.stderr.write(`wrote ${shortBytes(written)} to ${flags.output === stdout ? 'stdout' : flags.output}\n`);
   });
 }
@@ -75,38 +76,8 @@ async function openSource(
   return { body, [Symbol.asyncDispose]: async () => {} };
 }
 
-/** Nobody finds half a tar under the name that was asked for. */
-async function toFile(body: Bytes, path: string): Promise<number> {
-  const part = `${path}.${randomUUID().slice(0, 8)}.part`;
-  const file = await open(part, 'wx').catch((cause) => {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    const why = code === 'ENOENT' ? 'its directory does not exist; make it first' : (code ?? message);
-    throw new Error(`cannot write ${path}: ${why}`, { cause });
-  });
-  try {
-    const written = await drain(body, async (bytes) => void (await file.writeFile(bytes)));
-    await file.sync();
-    await file.close();
-    await rename(part, path);
-    return written;
-  } catch (error) {
-    await file.close().catch(() => {});
-    await rm(part, { force: true });
-    throw error;
-  }
-}
-
-function toStdout(body: Bytes): Promise<number> {
-  return drain(
-    body,
-    (bytes) =>
-      new Promise((resolve, reject) => {
-        process.stdout.write(bytes, (error) => (error ? reject(error) : resolve()));
-      }),
-  );
-}
-
-async function drain(body: Bytes, write: (bytes: Uint8Array) => Promise<void>): Promise<number> {
+/** Resolves to the bytes written; `undefined`: the reader had enough before the end. */
+async function drain(body: Bytes, output: ExportOutput): Promise<number | undefined> {
   const startedAt = performance.now();
   let written = 0;
   const paint = () => {
@@ -116,8 +87,9 @@ async function drain(body: Bytes, write: (bytes: Uint8Array) => Promise<void>): 
   // Elsewhere than on a terminal there is nothing to say on the way.
   using _progress = await showProgress(process.stderr, paint);
   for await (const bytes of body) {
-    await write(bytes);
+    if (!(await output.write(bytes))) return undefined;
     written += bytes.length;
   }
+  await output.commit();
   return written;
 }

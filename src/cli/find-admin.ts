@@ -7,6 +7,7 @@ import type { Config } from '../config/schema.ts';
 import { Layout } from '../store/layout.ts';
 import { lockDirectory } from '../store/lock.ts';
 import { AdminClient } from './admin-client.ts';
+import { shownUrl } from './shown-url.ts';
 
 export interface AdminFlags {
   readonly admin?: string;
@@ -36,7 +37,9 @@ export function adminClient(flags: AdminFlags, { hasDirectory = false } = {}): A
 function named(text: string, file: string | undefined): AdminClient {
   const url = URL.parse(text.includes('://') ? text : `http://${text}`);
   if (!url || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '')
-    throw new ConfigError(`--admin: found ${JSON.stringify(text)}, allowed is a URL such as http://127.0.0.1:5001`);
+    throw new ConfigError(
+      `--admin: found ${JSON.stringify(shownUrl(text))}, allowed is a URL such as http://127.0.0.1:5001`,
+    );
   const { username, password } = url;
   const advice = () => 'start one there, or give another --admin URL';
   if (username !== '' || password !== '') {

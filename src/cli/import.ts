@@ -22,6 +22,8 @@ export type ImportLine =
 
 export interface Archive {
   readonly body: Readable;
+  /** Where it is known. */
+  readonly sizeBytes: number | undefined;
   readonly name: string | undefined;
 }
 
@@ -93,7 +95,7 @@ async function bringOne(
   ];
   using progress = await showProgress(process.stdout, paint, { isQuiet: flags.json === true });
   try {
-    for await (const event of run({ body: counted, name: flags.name }, signal)) {
+    for await (const event of run({ body: counted, sizeBytes: size, name: flags.name }, signal)) {
       if (flags.json) process.stdout.write(`${JSON.stringify(event)}\n`);
       else if (event.type === 'image')
         progress.say(`imported ${event.image}  ${shortDigest(event.digest)}  ${shortBytes(event.bytes)}`);

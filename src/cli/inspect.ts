@@ -1,9 +1,10 @@
 // `inspect`: everything that is known of one cached image, or of all of a repository.
 import type { Command } from 'commander';
-import { shortBytes, shortTime } from './amounts.ts';
+import { printable, shortBytes, shortTime } from './amounts.ts';
 import type { ShownImage } from './answers.ts';
 import { cacheDirOption, type DirectoryFlags, openCachedImages } from './cached-images.ts';
 import { addAdminOptions } from './find-admin.ts';
+import { checkImage } from './image-argument.ts';
 import { interruptibly } from './interrupt.ts';
 import { tableLines } from './table.ts';
 
@@ -31,6 +32,7 @@ Examples:
 }
 
 async function show(image: string, flags: Flags): Promise<void> {
+  checkImage(image);
   await interruptibly(async (signal) => {
     await using images = await openCachedImages(flags);
     const found = await images.find(image, signal);
@@ -64,7 +66,7 @@ export function inspectLines(image: ShownImage, now: number): readonly string[] 
   ]);
   const indented = (lines: readonly string[]) => lines.map((line) => `  ${line}`);
   const name = image.tag === undefined ? `${image.repository}@${image.digest}` : `${image.repository}:${image.tag}`;
-  return [name, ...indented(tableLines(facts)), ...indented(tableLines(platforms, [2]))];
+  return [printable(name), ...indented(tableLines(facts)), ...indented(tableLines(platforms, [2]))];
 }
 
 function momentOf(at: number | undefined, now: number): string {

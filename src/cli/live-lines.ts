@@ -1,5 +1,6 @@
 // Lines that are redrawn in place on a terminal, below those that stay.
 import { createLogUpdate } from 'log-update';
+import { printable } from './amounts.ts';
 import type { LiveStream, Paint, Progress } from './progress.ts';
 
 const frameMs = 100;
@@ -22,13 +23,13 @@ export class LiveLines implements Progress {
 
   draw(): void {
     const { columns = 80, rows = 24 } = this.#stream;
-    const lines = this.#paint(columns).map((line) => line.slice(0, columns - 1));
+    const lines = this.#paint(columns).map((line) => printable(line).slice(0, columns - 1));
     this.#log(lines.slice(0, Math.max(1, rows - 1)).join('\n'));
   }
 
   /** Stays, above what is redrawn. */
   say(line: string): void {
-    this.#log.persist(line);
+    this.#log.persist(printable(line));
     this.draw();
   }
 

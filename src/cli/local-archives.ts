@@ -9,9 +9,13 @@ import type { Importer, ImportLine } from './import.ts';
 import { openLocalCache } from './local-cache.ts';
 
 export async function openImporter(flags: DirectoryFlags): Promise<AsyncDisposable & { readonly run: Importer }> {
-  const { cache, resolve, [Symbol.asyncDispose]: close } = await openLocalCache(flags, { mayMake: true });
-  const run: Importer = async function* ({ body, name }, signal): AsyncGenerator<ImportLine> {
-    const images = await importArchive(cache, { body, resolve, name, signal });
+  const {
+    cache,
+    resolve,
+    [Symbol.asyncDispose]: close,
+  } = await openLocalCache(flags, { mayMake: true, mayChange: true });
+  const run: Importer = async function* ({ body, sizeBytes, name }, signal): AsyncGenerator<ImportLine> {
+    const images = await importArchive(cache, { body, sizeBytes, resolve, name, signal });
     for (const image of images) yield { type: 'image', ...image };
     yield { type: 'done', images: images.length, bytes: images.reduce((sum, { bytes }) => sum + bytes, 0) };
   };

@@ -1,5 +1,5 @@
 // The cache of a directory that no mirror holds, opened by a command for itself: no upstream is ever asked.
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import pino from 'pino';
 import { cachedRepository } from '../admin/cached-repository.ts';
 import { unseen } from '../config/exposure.ts';
@@ -22,15 +22,19 @@ export interface LocalCache extends AsyncDisposable {
   readonly find: (name: string) => Repository;
 }
 
-/** `mayMake`: a directory that is not there yet is made. Throws one line that says why it cannot be opened. */
+/**
+ * `mayMake`: a directory that is not there yet is made. `mayChange`: what rests in it may be others afterwards, which only
+ * its owner does. Throws one line that says why it cannot be opened.
+ */
 export async function openLocalCache(
   { config: file, cacheDir = '' }: DirectoryFlags,
-  { mayMake = false } = {},
+  { mayMake = false, mayChange = false } = {},
 ): Promise<LocalCache> {
   const origin = '--cache-dir';
   const { config } = loadConfig({ file, flags: [{ origin, path: ['cache', 'dir'], text: cacheDir }] });
   const { dir } = config.cache;
   if (!mayMake && !existsSync(new Layout(dir).root)) throw new Error(`${origin}: there is no cache in ${dir}`);
+  if (mayChange) refuseToOthers(dir);
   const cache = await openCache({
     ...config.cache,
     metrics: createMetrics(),
@@ -58,6 +62,19 @@ export async function openLocalCache(
     find: (name) => cachedRepository(name, upstreams),
     [Symbol.asyncDispose]: () => cache[Symbol.asyncDispose](),
   };
+}
+
+/** What somebody else makes there the mirror can neither replace nor remove. */
+function refuseToOthers(dir: string): void {
+  const { root } = new Layout(dir);
+  const owner = (statSync(root, { throwIfNoEntry: false }) ?? statSync(dir, { throwIfNoEntry: false }))?.uid;
+  const self = process.geteuid?.();
+  if (owner === undefined || self === undefined || owner === self) return;
+  // A volume is root's often, and lets the mirror make what is in it.
+  if (owner === 0 && !existsSync(root)) return;
+  throw new Error(
+    `${dir} belongs to user ${owner}, and what user ${self} puts there the mirror could not remove: run this as that user, such as with sudo -u '#${owner}'`,
+  );
 }
 
 function upstreamsOf(config: Config): Upstreams {

@@ -1,4 +1,5 @@
 // What a command tells while it works: redrawn on a terminal, a line for each change elsewhere.
+import { printable } from './amounts.ts';
 
 export interface LiveStream extends NodeJS.WritableStream {
   readonly isTTY?: boolean;
@@ -22,5 +23,5 @@ export async function showProgress(stream: LiveStream, paint: Paint, { isQuiet =
     const { LiveLines } = await import('./live-lines.ts');
     return new LiveLines(stream, paint);
   }
-  return { isLive: false, say: (line) => void stream.write(`${line}\n`), [Symbol.dispose]: () => {} };
+  return { isLive: false, say: (line) => void stream.write(`${printable(line)}\n`), [Symbol.dispose]: () => {} };
 }

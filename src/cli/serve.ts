@@ -24,6 +24,16 @@ export function addServeCommand(program: Command): void {
     .option('--cache-max-size <size>', 'what the cache may take, such as 50GiB or 80% of the disk (default: 80%)')
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent (default: info)')
     .allowExcessArguments(false)
+    .addHelpText(
+      'after',
+      `
+Flags count for more than STILLWATER_ variables, and these for more than the file. SIGHUP reads it again.
+
+Examples:
+  stillwater serve
+  stillwater serve --config /etc/stillwater/config.json
+  stillwater --port 5001 --cache-dir /var/cache/stillwater --cache-max-size 200GiB`,
+    )
     .action(async (flags: Flags) => {
       const { file } = loadServeConfig(flags);
       // A file that was there at the start and is gone would else be the defaults.

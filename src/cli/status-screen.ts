@@ -19,9 +19,7 @@ function headLines(status: ShownStatus): readonly string[] {
     ['mirror', `${status.version}, up ${shortTime(status.uptimeSeconds * 1000)}${status.isOffline ? ', offline' : ''}`],
     [
       'ready',
-      problems.length === 0
-        ? 'yes'
-        : `no: ${problems.map(({ name, problem }) => `${name}: ${printable(problem ?? '')}`).join('; ')}`,
+      problems.length === 0 ? 'yes' : `no: ${problems.map(({ name, problem }) => `${name}: ${problem}`).join('; ')}`,
     ],
     [
       'hit ratio',
@@ -35,10 +33,8 @@ function headLines(status: ShownStatus): readonly string[] {
       'disk',
       `${bar(cache.bytes, cache.budgetBytes, 20)}  ${shortBytes(cache.bytes)} of ${shortBytes(cache.budgetBytes)} in ${counted(cache.blobs, 'blob')}, ${cache.freeBytes === null ? 'an unknown amount' : shortBytes(cache.freeBytes)} free`,
     ],
-    ...(cache.isWritable ? [] : [['', `not written to: ${printable(cache.problem ?? 'see the log')}`]]),
-    ...(reload?.error
-      ? [['reload', `refused ${shortTime(Date.now() - reload.at)} ago: ${printable(reload.error)}`]]
-      : []),
+    ...(cache.isWritable ? [] : [['', `not written to: ${cache.problem ?? 'see the log'}`]]),
+    ...(reload?.error ? [['reload', `refused ${shortTime(Date.now() - reload.at)} ago: ${reload.error}`]] : []),
     ...(reload && reload.needsRestart.length > 0 ? [['restart', `needed for ${reload.needsRestart.join(', ')}`]] : []),
   ];
   return tableLines(rows);
@@ -56,7 +52,7 @@ function fillLine(fill: ShownFill, columns: number): string {
   const name = `  ${shortDigest(digest)}  `;
   const amounts = `${shortBytes(receivedBytes)} / ${sizeBytes === undefined ? '?' : shortBytes(sizeBytes)}  ${
     state === 'arriving' ? shortRate(bytesPerSecond) : state
-  }  ${counted(readers, 'reader')}  ${repository}`;
+  }  ${counted(readers, 'reader')}  ${printable(repository)}`;
   const width = Math.min(widestBar, columns - name.length - amounts.length - 5);
   return `${name}${width >= 5 ? `${bar(receivedBytes, sizeBytes ?? 0, width)}  ` : ''}${amounts}`;
 }
@@ -68,13 +64,13 @@ function upstreamLines(upstreams: readonly ShownUpstream[]): readonly string[] {
   const others = upstreams.filter(({ name }) => !told.has(name)).map(({ name }) => name);
   return [
     ...(rows.length > 0 ? tableLines([['UPSTREAM', 'ENDPOINT', 'STATE', 'LIMITS AND PROBLEMS'], ...rows]) : []),
-    ...(others.length > 0 ? [`nothing to tell of ${others.join(', ')}`] : []),
+    ...(others.length > 0 ? [printable(`nothing to tell of ${others.join(', ')}`)] : []),
   ];
 }
 
 function endpointRows({ name, endpoints }: ShownUpstream): string[][] {
   return endpoints.flatMap(({ endpoint, isCircuitOpen, retryInMs = 0, problem, limits }) => {
-    const told = [...limits.map(limitText), printable(problem ?? '')].filter((text) => text !== '');
+    const told = [...limits.map(limitText), problem ?? ''].filter((text) => text !== '');
     if (!isCircuitOpen && told.length === 0) return [];
     const state = isCircuitOpen
       ? `not asked for ${shortTime(retryInMs)}`
@@ -91,7 +87,7 @@ function limitText(limit: ShownUpstream['endpoints'][number]['limits'][number]):
     ...(remaining === undefined ? [] : [`${remaining}${most === undefined ? '' : ` of ${most}`} pulls left`]),
     ...(windowSeconds === undefined ? [] : [`in ${shortTime(windowSeconds * 1000)}`]),
     ...(retryInMs === undefined ? [] : [`rests for ${shortTime(retryInMs)}`]),
-    ...(problem === undefined ? [] : [`refused: ${printable(problem)}`]),
+    ...(problem === undefined ? [] : [`refused: ${problem}`]),
   ];
   return parts.length === 0 ? '' : `${credential}: ${parts.join(' ')}`;
 }

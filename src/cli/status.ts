@@ -25,6 +25,8 @@ export function addStatusCommand(program: Command): void {
     .addHelpText(
       'after',
       `
+It exits with 1 if the mirror is not ready; with --watch, it goes on.
+
 Examples:
   stillwater status
   stillwater status --watch
@@ -38,11 +40,23 @@ async function show(flags: Flags): Promise<void> {
   await interruptibly(async (signal) => {
     if (flags.watch) return watch(client, { ...flags, signal });
     const { status, fills } = await ask(client, signal);
-    if (flags.json) return print(JSON.stringify(status, undefined, 2));
-    for (const line of statusLines(status, fills, columnsOf(process.stdout))) print(line);
+    const lines = flags.json
+      ? [JSON.stringify(status, undefined, 2)]
+      : statusLines(status, fills, columnsOf(process.stdout));
+    for (const line of lines) print(line);
+    failUnlessReady(status);
   });
   // To end what goes on for ever is no failure.
   if (flags.watch && process.exitCode === 130) process.exitCode = 0;
+}
+
+/** Health checks of containers go by the exit code. */
+function failUnlessReady({ readiness }: ShownStatus): void {
+  const problems = readiness.filter(({ problem }) => problem !== null);
+  if (problems.length > 0)
+    throw new Error(
+      `the mirror is not ready: ${problems.map(({ name, problem }) => `${name}: ${problem}`).join('; ')}`,
+    );
 }
 
 interface Watching {

@@ -1,7 +1,9 @@
 // Rows in columns, for people: as wide as their widest cell.
+import { printable } from './amounts.ts';
 
 /** `right`: the columns that stand at their right edge. */
-export function tableLines(rows: readonly (readonly string[])[], right: readonly number[] = []): readonly string[] {
+export function tableLines(given: readonly (readonly string[])[], right: readonly number[] = []): readonly string[] {
+  const rows = given.map((row) => row.map(printable));
   const widths: number[] = [];
   for (const row of rows)
     for (const [column, cell] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, cell.length);

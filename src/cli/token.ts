@@ -21,7 +21,13 @@ const [file, config] = fileOptions;
 const longestLifeMs = 100 * 365 * 86_400_000;
 
 export function addTokenCommand(program: Command): void {
-  const token = program.command('token').description('manage the tokens of access.tokensFile');
+  const token = program
+    .command('token')
+    .description('manage the tokens of access.tokensFile')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  stillwater token create ci --expires 90d\n  stillwater token rm ci\n  stillwater token ls',
+    );
   token
     .command('create <name>')
     .description('make a token and print it, this once')
@@ -33,6 +39,15 @@ export function addTokenCommand(program: Command): void {
     .option('--expires <time>', 'how long it is good for, such as 30d (default: for ever)')
     .option(...file)
     .option(...config)
+    .addHelpText(
+      'after',
+      `
+A client shows it as a password, with any user name.
+
+Examples:
+  stillwater token create ci
+  stillwater token create team-a --scope "docker.io/acme/**" --scope "ghcr.io/acme/*" --expires 30d`,
+    )
     .action(create);
   token
     .command('rm <name>')

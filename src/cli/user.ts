@@ -12,13 +12,25 @@ interface AddFlags extends FileFlags {
 const [file, config] = fileOptions;
 
 export function addUserCommand(program: Command): void {
-  const user = program.command('user').description('manage the users of access.htpasswdFile');
+  const user = program
+    .command('user')
+    .description('manage the users of access.htpasswdFile')
+    .addHelpText('after', '\nExamples:\n  stillwater user add alice\n  stillwater user rm alice\n  stillwater user ls');
   user
     .command('add <name>')
     .description('add a user, or give one another password')
     .option('--password-stdin', 'read the password from stdin, even on a terminal')
     .option(...file)
     .option(...config)
+    .addHelpText(
+      'after',
+      `
+A mirror that runs takes the file as it is from then on.
+
+Examples:
+  stillwater user add alice                                  asks for the password
+  pass show mirror/alice | stillwater user add alice --file users.htpasswd`,
+    )
     .action(add);
   user
     .command('rm <name>')

@@ -1,5 +1,5 @@
 // Where things lie in the cache directory, and the version of that order.
-import { mkdir, open, readdir, rename, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Digest, digestAlgorithm, digestEncoded } from '../oci/digest.ts';
 
@@ -72,9 +72,9 @@ export function blobPath(digest: Digest): string {
 export async function prepareLayout(cacheDir: string): Promise<Layout> {
   const layout = new Layout(cacheDir);
   try {
-    await mkdir(cacheDir, { recursive: true });
+    await makeFolder(cacheDir);
     await refuseNewerFormat(cacheDir);
-    await mkdir(layout.spools, { recursive: true });
+    await makeFolder(layout.spools);
     await writeFile(layout.tag, cacheDirTag);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
@@ -87,6 +87,20 @@ export async function prepareLayout(cacheDir: string): Promise<Layout> {
     );
   }
   return layout;
+}
+
+/** With those above it. `recursive` tries for ever where nothing can be made in a folder that is there, as in /proc. */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const above = dirname(path);
+    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return;
+    if (code !== 'ENOENT' || above === path) throw error;
+    await makeFolder(above);
+    await mkdir(path);
+  }
 }
 
 async function refuseNewerFormat(cacheDir: string): Promise<void> {

@@ -79,6 +79,10 @@ test.each([
     /^option '--mirror <url>' argument 'mirror:5000' is invalid\. Write it as http:/,
   ],
   [
+    ['docker', '--mirror', 'http://me:hunter2@m'],
+    /^option '--mirror <url>' argument '\(hidden\)@m' is invalid\. It may have no user name, password/,
+  ],
+  [
     ['podman', '--mirror', 'http://m/hub'],
     /^podman cannot use a mirror below a path: m\/hub: give --mirror without \/hub$/,
   ],

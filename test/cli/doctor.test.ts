@@ -174,7 +174,7 @@ test.skipIf(!requireRoot())('it finds a disk that is nearly full', async () => {
   const release = await disk.fill();
   const findings = await scene.findings();
   expect(new Set(faults(findings))).toEqual(new Set(['fail: disk']));
-  expect(findings.find(({ check }) => check === 'disk')?.what).toContain('cache.minFree, 8 MiB');
+  expect(findings.find(({ check }) => check === 'disk')?.what).toContain('cache.minFree, 8.39 MB');
   await release();
 });
 

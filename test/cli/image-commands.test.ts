@@ -1,4 +1,7 @@
 // `ls`, `inspect`, `pin`, `unpin` and `purge` against the real API over a mirror that is none.
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { inspectLines } from '../../src/cli/inspect.ts';
 import { imageLines } from '../../src/cli/ls.ts';
@@ -82,7 +85,7 @@ describe('ls', () => {
     expect(await here(['ls', 'nginx', '--admin', url])).toEqual({
       status: 1,
       stdout: '',
-      stderr: 'stillwater: nothing is cached as docker.io/library/nginx; see GET /api/v1/images\n',
+      stderr: 'stillwater: nothing is cached as docker.io/library/nginx; see stillwater ls\n',
     });
   });
 });
@@ -156,6 +159,30 @@ describe('inspect', () => {
   });
 });
 
+test('what answers at --admin gives a terminal nothing to obey', async () => {
+  const foreign = 'a\u001b[2J\u202e\u009b\nb';
+  const repository = `ghcr.io/${foreign}`;
+  await using server = createServer(({ method }, response) => {
+    response.statusCode = method === 'GET' ? 200 : 400;
+    response.end(JSON.stringify({ images: [{ ...other, repository }], error: `no: ${foreign}` }));
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const shown = await here(['ls', 'x', '--admin', url]);
+  expect(shown.stdout.split('\n')[1]).toMatch(/^ghcr\.io\/a\?\[2J\?\?\?b {2}@/);
+  expect((await here(['inspect', 'x', '--admin', url])).stdout).toMatch(/^ghcr\.io\/a\?\[2J\?\?\?b@/);
+  expect(await here(['unpin', 'x', '--admin', url])).toEqual({
+    status: 1,
+    stdout: '',
+    stderr: 'stillwater: no: a?[2J?? b\n',
+  });
+  expect(purgedLines({ images: [foreign], imageCount: 1, blobs: 0, bytes: 0, pinned: [foreign] }, 'x')).toEqual([
+    'purged a?[2J???b',
+    'left a?[2J???b: it is pinned',
+    '1 image, 0 blobs, 0 B freed',
+  ]);
+});
+
 describe('pin and unpin', () => {
   test('keep an image, and let it go', async () => {
     const url = await start();
@@ -177,7 +204,7 @@ describe('pin and unpin', () => {
     const url = await start();
     expect(await here(['unpin', 'redis:7', '--admin', url])).toMatchObject({
       status: 1,
-      stderr: /^stillwater: nothing is pinned as/,
+      stderr: expect.stringMatching(/^stillwater: nothing is pinned as redis:7[;\n]/),
     });
   });
 });
@@ -207,6 +234,8 @@ describe('purge', () => {
     ['redis:7', { repository, reference: { tag: '7' } }],
     [`redis@${digest}`, { repository, reference: { digest } }],
     ['redis', { repository, reference: undefined }],
+    ['acme/app/pin', { repository: { registry: 'docker.io', path: 'acme/app/pin' }, reference: undefined }],
+    ['acme/app/pin:1', { repository: { registry: 'docker.io', path: 'acme/app/pin' }, reference: { tag: '1' } }],
     ['docker.io/library/*:pr-*', { match: 'docker.io/library/*:pr-*' }],
     [digest, { digest }],
   ])('of %s asks for that, and asks nobody where there is no terminal', async (what, target) => {
@@ -217,6 +246,13 @@ describe('purge', () => {
       stderr: '',
     });
     expect(targets).toEqual([target]);
+  });
+
+  test('of a repository called pin lets go of no pin', async () => {
+    const url = await start({ purge });
+    await here(['pin', 'acme/app', '--admin', url]);
+    expect(await here(['purge', 'acme/app/pin', '--admin', url])).toMatchObject({ status: 0 });
+    expect(admin?.pins()).toEqual(['docker.io/acme/app latest']);
   });
 
   test('gives what went as JSON', async () => {
@@ -276,6 +312,10 @@ test.each([
   [['inspect', '../x'], '"../x": not an image: write REPO, REPO:TAG or REPO@DIGEST; see stillwater --help'],
   [['pin', 'a/./b'], '"a/./b": not an image: write REPO, REPO:TAG or REPO@DIGEST; see stillwater --help'],
   [['pin', 'a//b'], '"a//b": not an image: write REPO, REPO:TAG or REPO@DIGEST; see stillwater --help'],
+  [
+    ['purge', 'sha256:fcb9146a1224'],
+    '"sha256:fcb9146a1224": not a whole digest: stillwater inspect shows it; see stillwater --help',
+  ],
   [['purge', 'x:'], '"x:": not a tag: ""; see stillwater --help'],
   [['purge', 'x@sha256:1'], '"x@sha256:1": not a sha256 or sha512 digest: "sha256:1"; see stillwater --help'],
   [
@@ -285,6 +325,10 @@ test.each([
   [
     ['ls', '--admin', 'http://x', '--cache-dir', 'y'],
     '--admin and --cache-dir name two places: give one; see stillwater --help',
+  ],
+  [
+    ['ls', '--admin', 'http://me:hunter2@x?y'],
+    '--admin: found "(hidden)@x?y", allowed is a URL such as http://127.0.0.1:5001',
   ],
   [['ls', '--admin', 'ftp://x'], '--admin: found "ftp://x", allowed is a URL such as http://127.0.0.1:5001'],
 ])('%j is wrong usage', async (argv, fault) => {

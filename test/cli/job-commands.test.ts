@@ -249,7 +249,15 @@ describe('what is asked of the API', () => {
 
 describe('verify', () => {
   const lie = { type: 'damaged', digest, sizeBytes: 10, found: 'other\u001b bytes', isDropped: false } as const;
-  const done = { type: 'done', checkedBlobs: 2, checkedBytes: 20, damaged: 1, missing: 0, dropped: 0 } as const;
+  const done = {
+    type: 'done',
+    checkedBlobs: 2,
+    checkedBytes: 20,
+    damaged: 1,
+    missing: 0,
+    unread: 0,
+    dropped: 0,
+  } as const;
   const finding = (asked: unknown[], ...events: readonly VerifyLine[]): StartAdminOptions => ({
     verify: async ({ repair, onEvent }) => {
       asked.push(repair);
@@ -262,7 +270,7 @@ describe('verify', () => {
     const url = await serve(finding(asked, lie, done));
     expect(await here(['verify', '--admin', url])).toEqual({
       status: 1,
-      stdout: `${digest}: damaged, 10 B: found other? bytes\n2 blobs, 20 B checked: 1 damaged, 0 missing, 0 removed\n`,
+      stdout: `${digest}: damaged, 10 B: found other? bytes\n2 blobs, 20 B checked: 1 damaged, 0 missing, 0 unread, 0 removed\n`,
       stderr: 'stillwater: 1 blob damaged or missing; stillwater verify --repair removes what lies\n',
     });
     expect(asked).toEqual([false]);
@@ -292,6 +300,23 @@ describe('verify', () => {
     });
   });
 
+  test('exits with 1 when something could not be read, and says what and why', async () => {
+    const unread = { ...lie, type: 'unread', found: 'EACCES:\u001b permission denied' } as const;
+    const url = await serve(finding([], unread, { ...done, damaged: 0, unread: 1 }));
+    expect(await here(['verify', '--repair', '--admin', url])).toEqual({
+      status: 1,
+      stdout: `${digest}: unread, 10 B: EACCES:? permission denied\n2 blobs, 20 B checked: 0 damaged, 0 missing, 1 unread, 0 removed\n`,
+      stderr: 'stillwater: 1 blob could not be read; the lines above say why\n',
+    });
+  });
+
+  test('tells of lies and of what could not be read in one', async () => {
+    const url = await serve(finding([], { ...done, missing: 2, unread: 2, dropped: 3 }));
+    expect((await here(['verify', '--repair', '--admin', url])).stderr).toBe(
+      'stillwater: 3 blobs damaged or missing; what lied was removed, and comes again with a pull; 2 blobs could not be read; the lines above say why\n',
+    );
+  });
+
   test('that breaks off is a failure', async () => {
     const url = await serve(finding([], lie));
     expect((await here(['verify', '--admin', url])).stderr).toBe(
@@ -314,7 +339,7 @@ describe('import', () => {
       got.push([name, content]);
       if (content === 'bad') throw new Error('the archive was not imported: it is neither');
       onEvent({ type: 'image', image, digest, bytes: 3 });
-      return [{ bytes: 3 }];
+      return [{ image, bytes: 3 }];
     },
   };
 

@@ -57,6 +57,18 @@ test('what is said stays above', () => {
   expect(terminal.take()).toMatch(/said\n[\s\S]*painted/);
 });
 
+test('a terminal gets nothing that it would obey', async () => {
+  const foreign = 'a\u001b[2J\u009b\nb';
+  using live = new LiveLines(terminal, () => [foreign]);
+  live.say(foreign);
+  expect(terminal.written).not.toContain('\u001b[2J');
+  expect(terminal.take()).toMatch(/a\?\[2J\?\?b\n[\s\S]*a\?\[2J\?\?b/);
+  const plain = Object.assign(new Terminal(), { isTTY: false });
+  using progress = await showProgress(plain, () => []);
+  progress.say(foreign);
+  expect(plain.written).toBe('a?[2J??b\n');
+});
+
 test('at its end nothing is drawn any more, and the cursor is back', () => {
   // The cursor is hidden and shown there, whatever is drawn where.
   vi.spyOn(process, 'stderr', 'get').mockReturnValue(terminal as unknown as typeof process.stderr);

@@ -1,5 +1,5 @@
 // The commands on a cache directory that no mirror holds: the way over an air gap, without a server on either side.
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Digest } from '../../src/oci/digest.ts';
@@ -37,7 +37,7 @@ test('what was imported is listed, shown, verified and exported', async () => {
   expect(JSON.parse((await local('inspect', 'redis:7', '--json')).stdout)).toEqual([expect.objectContaining(cached)]);
   expect(await local('verify')).toMatchObject({
     status: 0,
-    stdout: expect.stringMatching(/^4 blobs, .* checked: 0 damaged, 0 missing, 0 removed\n$/),
+    stdout: expect.stringMatching(/^4 blobs, .* checked: 0 damaged, 0 missing, 0 unread, 0 removed\n$/),
   });
   const out = join(dir, 'out.tar');
   expect(await local('export', 'redis:7', '--platform', 'linux/amd64', '-o', out)).toMatchObject({ status: 0 });
@@ -69,6 +69,19 @@ test('damage is found, and repaired', async () => {
     damaged: 0,
   });
   expect(JSON.parse((await local('ls', '--json')).stdout)).toEqual([expect.objectContaining({ isComplete: false })]);
+});
+
+test('what cannot be read is told, and no repair removes it', async () => {
+  await local('import', join(dir, 'redis.tar'));
+  const path = new Layout(join(dir, 'cache')).blob(config?.digest as Digest);
+  rmSync(path);
+  symlinkSync(path, path);
+  for (let count = 0; count < 2; count++) {
+    const { status, stdout, stderr } = await local('verify', '--repair');
+    expect([status, stderr]).toEqual([1, 'stillwater: 1 blob could not be read; the lines above say why\n']);
+    expect(stdout).toMatch(new RegExp(`^${config?.digest}: unread, [^:]*: ELOOP`));
+    expect(stdout).toMatch(/\n3 blobs, .* checked: 0 damaged, 0 missing, 1 unread, 0 removed\n$/);
+  }
 });
 
 test('an archive without a name is given one', async () => {

@@ -131,6 +131,17 @@ test('status --json is what the API says', async () => {
   expect(JSON.parse(stdout)).toMatchObject({ version: '1.2.3', fillsInFlight: 1 });
 });
 
+test.each([[[]], [['--json']]])(
+  'status %j of a mirror that is not ready shows it all the same, and fails',
+  async (flags) => {
+    const checks = [{ name: 'cache', check: async () => 'no space' }];
+    admin = await startAdmin({ checks });
+    const { status, stdout, stderr } = await here(['status', ...flags, '--admin', admin.url]);
+    expect({ status, stderr }).toEqual({ status: 1, stderr: 'stillwater: the mirror is not ready: cache: no space\n' });
+    expect(stdout).toMatch(/^mirror|^\{/);
+  },
+);
+
 test('status --watch goes on until Ctrl-C, which is no failure', async () => {
   const { process, ended } = start(['status', '--watch', '--json', '--admin', await serve()]);
   process.stdout?.once('data', () => process.kill('SIGINT'));

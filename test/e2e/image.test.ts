@@ -36,7 +36,12 @@ describe.skipIf(!isPossible)('the container image', { timeout: 120_000 }, () => 
     // This daemon has no network but the host's.
     const build = ['build', '--network', 'host', '--build-arg', `NODE_IMAGE=${base}`, '--tag', image, project];
     await run('docker', ['-H', dockerd.host, ...build], { timeoutMs: 600_000 });
-    const config = { upstreams: { 'docker.io': { endpoints: [upstream.url] } }, cache: { minFree: '100MB' } };
+    const config = {
+      // Of these the health check has to know.
+      admin: { port: adminPort, token: 'of-the-operator' },
+      upstreams: { 'docker.io': { endpoints: [upstream.url] } },
+      cache: { minFree: '100MB' },
+    };
     await writeFile(join(dir.path, 'config.json'), JSON.stringify(config));
   }, 900_000);
 
@@ -116,7 +121,6 @@ describe.skipIf(!isPossible)('the container image', { timeout: 120_000 }, () => 
     const env = {
       STILLWATER_CONFIG: '/etc/stillwater/config.json',
       STILLWATER_LISTEN__PORT: String(port),
-      STILLWATER_ADMIN__PORT: String(adminPort),
       ...variables,
     };
     await dockerd.docker(

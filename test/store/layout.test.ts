@@ -72,6 +72,10 @@ describe('preparing a cache directory', () => {
   });
 });
 
+test.each(['/proc/cache', '/proc/deep/cache'])('%s, where nobody can make a folder, is refused', async (place) => {
+  await expect(prepareLayout(place)).rejects.toThrow(new RegExp(`^cache.dir cannot be written: ${place}: ENOENT; .+`));
+});
+
 describe('publishing a file', () => {
   test('shows it under its final name only after its bytes are on the disk', async () => {
     await using dir = await tempDir('layout');

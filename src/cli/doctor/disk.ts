@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import type { Config } from '../../config/schema.ts';
 import type { Size } from '../../config/units.ts';
 import { Layout } from '../../store/layout.ts';
+import { shortBytes } from '../amounts.ts';
 import { type Finding, one } from './finding.ts';
 
 export interface DiskFigures {
@@ -32,7 +33,7 @@ export async function lookAtDisk(
   const findings: Finding[] = [];
   const add = (mark: Finding['mark'], what: string, remedy: string) => findings.push({ check, mark, what, remedy });
 
-  const says = `${tell(free)} of ${tell(total)} are free at ${dir}`;
+  const says = `${shortBytes(free)} of ${shortBytes(total)} are free at ${dir}`;
   if (kept >= total)
     add(
       'fail',
@@ -40,12 +41,13 @@ export async function lookAtDisk(
       'set cache.minFree lower, or choose a larger disk',
     );
   else if (free < kept / 2)
-    add('fail', `${says}: less than half of what is to stay free (cache.minFree, ${tell(kept)})`, makeRoom);
-  else if (free < kept) add('warn', `${says}: less than is to stay free (cache.minFree, ${tell(kept)})`, makeRoom);
+    add('fail', `${says}: less than half of what is to stay free (cache.minFree, ${shortBytes(kept)})`, makeRoom);
+  else if (free < kept)
+    add('warn', `${says}: less than is to stay free (cache.minFree, ${shortBytes(kept)})`, makeRoom);
   if ('bytes' in maxSize && limit > total)
     add(
       'warn',
-      `cache.maxSize is ${tell(limit)}, and the disk has ${tell(total)}`,
+      `cache.maxSize is ${shortBytes(limit)}, and the disk has ${shortBytes(total)}`,
       'set cache.maxSize to what the disk can give',
     );
   if (filesFree < Math.min(fewFiles, files / 100))
@@ -102,10 +104,4 @@ async function writeAndRemove(path: string): Promise<void> {
 
 function bytesOf(size: Size, total: number): number {
   return 'share' in size ? size.share * total : size.bytes;
-}
-
-function tell(bytes: number): string {
-  const unit = bytes >= 1024 ** 3 ? 1024 ** 3 : 1024 ** 2;
-  const rounded = Math.round((bytes / unit) * 10) / 10;
-  return `${rounded} ${unit === 1024 ** 3 ? 'GiB' : 'MiB'}`;
 }

@@ -6,8 +6,10 @@ import { interpolate } from './interpolate.ts';
 /** https://docs.docker.com/reference/dockerfile/#automatic-platform-args-in-the-global-scope */
 const automatic = /^(?:BUILD|TARGET)(?:PLATFORM|OS|OSVERSION|ARCH|VARIANT)$/;
 const nothing = 'scratch';
+const mostCharacters = 1024 * 1024;
 
 export function imagesOfDockerfile(text: string): FoundImages {
+  if (text.length > mostCharacters) throw new Error('it is larger than any Dockerfile that people wrote');
   const dockerfile = DockerfileParser.parse(text);
   const images: ListedImage[] = [];
   const leftOut: string[] = [];
@@ -18,16 +20,17 @@ export function imagesOfDockerfile(text: string): FoundImages {
   const expand = (part: string) => interpolate(part, (name) => args.get(name));
   for (const property of dockerfile.getInitialARGs().flatMap((arg) => arg.getProperties())) {
     const { text: value, unset } = expand(property.getValue() ?? '');
-    if (property.getValue() !== null && unset.length === 0) args.set(property.getName(), value);
+    if (unset.length > 0) args.delete(property.getName());
+    else if (property.getValue() !== null) args.set(property.getName(), value);
   }
 
-  const stages: string[] = [];
+  const stages = new Set<string>();
   const add = (given: string, instruction: Instruction, platform?: string | null) => {
     const where = `line ${lineOf(instruction)}`;
     const { text: image, unset } = expand(given);
     if (unset.length > 0) {
       if (!isStageByPlatform(given, stages)) leftOut.push(`${where}: ${given}: ${unset.join(' and ')} has no default`);
-    } else if (image.toLowerCase() !== nothing && !stages.includes(image.toLowerCase())) {
+    } else if (image.toLowerCase() !== nothing && !stages.has(image.toLowerCase())) {
       const wanted = expand(platform ?? '');
       // What depends on who builds is left to whoever asks for the images.
       images.push({ image, where, platform: (wanted.unset.length === 0 && wanted.text) || undefined });
@@ -42,7 +45,7 @@ export function imagesOfDockerfile(text: string): FoundImages {
       const image = from.getImage();
       if (image === null) throw new Error(`line ${lineOf(from)}: FROM names no image`);
       add(unquoted(image), from, from.getPlatformFlag()?.getValue());
-      stages.push((from.getBuildStage() ?? '').toLowerCase());
+      stages.add((from.getBuildStage() ?? '').toLowerCase());
       isFromSeen = true;
     }
     if (keyword !== 'COPY' && keyword !== 'RUN') continue;
@@ -65,12 +68,12 @@ function sourcesOf(instruction: ModifiableInstruction): string[] {
 }
 
 /** `FROM base-${TARGETARCH}` chooses one of the stages. */
-function isStageByPlatform(given: string, stages: readonly string[]): boolean {
+function isStageByPlatform(given: string, stages: ReadonlySet<string>): boolean {
   const parts = given.toLowerCase().split(/\$\{?[a-z]+\}?/);
   const names = [...given.matchAll(/\$\{?(\w+)\}?/g)].map(([, name = '']) => name);
   if (!names.every((name) => automatic.test(name))) return false;
   const [first = '', last = ''] = [parts[0], parts.at(-1)];
-  return stages.some((stage) => stage !== '' && stage.startsWith(first) && stage.endsWith(last));
+  return [...stages].some((stage) => stage !== '' && stage.startsWith(first) && stage.endsWith(last));
 }
 
 function unquoted(text: string): string {

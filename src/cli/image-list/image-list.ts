@@ -1,6 +1,7 @@
 // The images that a file names: a Dockerfile, a compose file, Kubernetes manifests, or a plain list.
 import { OciError } from '../../oci/errors.ts';
 import { parseImageName } from '../../oci/image-name.ts';
+import { nameFault } from '../image-argument.ts';
 import { imagesOfCompose, isCompose } from './compose.ts';
 import { imagesOfDockerfile } from './dockerfile.ts';
 import type { FoundImages, ListedImage } from './found-images.ts';
@@ -20,8 +21,10 @@ const dockerfileName = /(?:^|[./\\_-])(?:docker|container)file(?:[._-][^/\\]*)?$
 const yamlName = /\.(?:ya?ml|json)$/i;
 /** What a mapping that is a compose file or a manifest begins a line with: `nginx:1.27` has no space. */
 const yamlContent =
-  /^(?:---|\s*\{|(?:apiVersion|kind|items|metadata|spec|services|include|name|version|x-[\w-]+):(?:\s|$))/m;
-const dockerfileContent = /^(?:\s*(?:#.*)?\n|\s*ARG\s.*\n)*\s*FROM\s/i;
+  /^(?:---|[ \t]*\{|(?:apiVersion|kind|items|metadata|spec|services|include|name|version|x-[\w-]+):(?:\s|$))/m;
+/** Looked for in what is neither blank nor a comment nor an ARG first. No part of these goes on into the next line. */
+const firstInstruction = /^(?![ \t]*(?:#|ARG\s|$)).*/im;
+const dockerfileContent = /^[ \t]*FROM(?:\s|$)/i;
 
 /** Each image once a platform. Throws one line that says what is wrong, with the line of the file where that is known. */
 export function readImageList(text: string, { name, env }: ImageListOptions): FoundImages {
@@ -37,7 +40,7 @@ export function readImageList(text: string, { name, env }: ImageListOptions): Fo
     else if (form === 'list') throw new Error(`${listed.where}: ${fault}`);
     else leftOut.push(`${listed.where}: ${fault}`);
   }
-  if (images.size > most) throw new Error(`it names ${images.size} images, and ${most} are the most; split it`);
+  if (images.size > most) throw new Error(`it names more than ${most} images; split it`);
   return { images: [...images.values()], leftOut };
 }
 
@@ -45,13 +48,14 @@ type Form = 'dockerfile' | 'yaml' | 'list';
 
 function formOf(text: string, name: string): Form {
   if (yamlName.test(name)) return 'yaml';
-  if (dockerfileName.test(name) || dockerfileContent.test(text)) return 'dockerfile';
+  const [first = ''] = firstInstruction.exec(text) ?? [];
+  if (dockerfileName.test(name) || dockerfileContent.test(first)) return 'dockerfile';
   return yamlContent.test(text) ? 'yaml' : 'list';
 }
 
 function readAs(form: Form, text: string, env: ImageListOptions['env']): FoundImages {
   if (form === 'dockerfile') return imagesOfDockerfile(text);
-  if (form === 'list') return imagesOfPlainList(text);
+  if (form === 'list') return imagesOfPlainList(text, most);
   const documents = readYaml(text);
   const [first] = documents;
   return isCompose(first) ? imagesOfCompose(first, env) : imagesOfKubernetes(documents);
@@ -62,8 +66,8 @@ function faultOf(image: string): string | undefined {
   if (/\{\{|\}\}/.test(image)) return `${shown} is a template; render it first`;
   if (/[^\x21-\x7e]|[$"'`\\]/.test(image)) return `${shown} is not an image`;
   try {
-    parseImageName(image);
-    return undefined;
+    const fault = nameFault(parseImageName(image).name);
+    return fault && `${shown} is ${fault}`;
   } catch (error) {
     if (error instanceof OciError) return `${shown} is not an image: ${error.message}`;
     throw error;

@@ -8,12 +8,15 @@ export interface Interpolated {
 
 /** No image is nearly as long. */
 const longest = 4096;
+const tooLong: Interpolated = { text: '', unset: ['a text of this length'] };
 
 /** `$$` is a dollar. Defaults may hold variables of their own. */
 export function interpolate(text: string, known: (name: string) => string | undefined): Interpolated {
   const unset: string[] = [];
-  if (text.length > longest) return { text, unset: ['a text of this length'] };
-  return { text: expand(text), unset };
+  if (text.length > longest) return tooLong;
+  const expanded = expand(text);
+  // What is given for a variable may have been expanded itself: each one on top of another, it would grow without end.
+  return expanded.length > longest ? tooLong : { text: expanded, unset };
 
   function expand(part: string): string {
     let expanded = '';
@@ -47,7 +50,8 @@ export function interpolate(text: string, known: (name: string) => string | unde
   function value(shown: string, name: string): string {
     const given = name === '' ? undefined : known(name);
     if (given === undefined) unset.push(shown);
-    return given ?? '';
+    // One character more is too long already.
+    return given?.slice(0, longest + 1) ?? '';
   }
 }
 

@@ -1,8 +1,19 @@
 // A plain list: one image a line, `#` begins a comment.
-import type { FoundImages } from './found-images.ts';
+import type { FoundImages, ListedImage } from './found-images.ts';
 
-export function imagesOfPlainList(text: string): FoundImages {
-  const lines = text.split('\n').map((line) => line.replace(/(^|\s)#.*$/, '').trim());
-  const images = lines.map((image, index) => ({ image, where: `line ${index + 1}` }));
-  return { images: images.filter(({ image }) => image !== ''), leftOut: [] };
+/** Each image once, and no more than one above `most`. */
+export function imagesOfPlainList(text: string, most: number): FoundImages {
+  const images = new Map<string, ListedImage>();
+  let line = 1;
+  for (let at = 0; at <= text.length && images.size <= most; line++) {
+    const found = text.indexOf('\n', at);
+    const end = found === -1 ? text.length : found;
+    const image = text
+      .slice(at, end)
+      .replace(/(^|\s)#.*$/s, '')
+      .trim();
+    if (image !== '' && !images.has(image)) images.set(image, { image, where: `line ${line}` });
+    at = end + 1;
+  }
+  return { images: [...images.values()], leftOut: [] };
 }

@@ -73,6 +73,8 @@ test('a platform may hold variables too', () => {
 
 test('a text that nobody would write is left out rather than expanded', () => {
   expect(imageOf('${A:-'.repeat(2000) + '}'.repeat(2000))).toBe('services.web: a text of this length is not set');
+  expect(imageOf('$A$A', { A: 'a'.repeat(4000) })).toBe('services.web: a text of this length is not set');
+  expect(imageOf('$A'.repeat(2000), { A: 'a'.repeat(400_000) })).toBe('services.web: a text of this length is not set');
 });
 
 test.each([

@@ -66,6 +66,17 @@ describe('variables', () => {
     ]);
   });
 
+  test('are unset again by a default that has no value', () => {
+    expect(imagesOfDockerfile('ARG A=1\nARG A=$GONE\nFROM x:$A').leftOut).toEqual(['line 3: x:$A: A has no default']);
+  });
+
+  test('that grow with each line end where no image is as long', () => {
+    const lines = Array.from({ length: 40 }, (_, n) => `ARG A${n + 1}=${`$A${n}`.repeat(50)}`);
+    const { images, leftOut } = imagesOfDockerfile(['ARG A0=aa', ...lines, 'FROM $A40', 'FROM b'].join('\n'));
+    expect(images.map(({ image }) => image)).toEqual(['b']);
+    expect(leftOut).toEqual(['line 42: $A40: A40 has no default']);
+  });
+
   test('that choose a stage by its platform name no image', () => {
     const text =
       'FROM a AS base-amd64\nFROM b AS base-arm64\nFROM base-${TARGETARCH}\nFROM other-$TARGETARCH\nFROM base-$MINE';
@@ -90,6 +101,7 @@ test.each([
   ['FROM a\nFROM\n', 'line 2: FROM names no image'],
   ['RUN true\n', 'a Dockerfile without FROM names no image'],
   ['', 'a Dockerfile without FROM names no image'],
+  [`#${' '.repeat(1024 * 1024)}`, 'it is larger than any Dockerfile that people wrote'],
 ])('%j is refused', (text, message) => {
   expect(() => imagesOfDockerfile(text)).toThrow(new Error(message));
 });
