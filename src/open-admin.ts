@@ -3,8 +3,6 @@ import type { Lockout } from './access/lockout.ts';
 import { adminApp } from './admin/admin-app.ts';
 import type { LongAnswers } from './admin/long-answers.ts';
 import type { ReadinessCheck } from './admin/probes.ts';
-import { exportImages } from './archive/export-images.ts';
-import { importArchive } from './archive/import-archive.ts';
 import { unseen } from './config/exposure.ts';
 import type { Config } from './config/schema.ts';
 import type { Prefetcher } from './jobs/prefetch/prefetch.ts';
@@ -48,15 +46,18 @@ export function adminRoutes(settings: NonNullable<Config['admin']>, parts: Admin
     lastReload: () => reloads().last,
     reload: () => reloads().run(),
     verify: (options) => verify({ ...cache, verifier: cache.spools.verifier, log }, options),
-    importArchive: (options) =>
-      importArchive(cache, {
+    // Loaded when somebody wants them: a start has better to do.
+    importArchive: async (options) => {
+      const { importArchive } = await import('./archive/import-archive.ts');
+      return importArchive(cache, {
         ...options,
         resolve: (name) => {
           const { repository } = upstreams().route(name, { ns: undefined, prefix: undefined });
           return unseen(serving().config, repository);
         },
-      }),
-    exportImages: (options) => exportImages(cache, options),
+      });
+    },
+    exportImages: async (options) => (await import('./archive/export-images.ts')).exportImages(cache, options),
     identify: (caller) => serving().known.access.identify(caller),
     addressOf: (peer, forwardedFor) => serving().known.proxies.clientOf({ peer, forwardedFor }),
   });

@@ -10,6 +10,7 @@ import type { Layout } from '../store/layout.ts';
 import type { Spools } from '../store/spools.ts';
 import type { Following } from '../store/verifier.ts';
 import { ArchiveError } from './archive-error.ts';
+import type { ArchiveRoom } from './archive-room.ts';
 import type { TarEntry } from './tar-entries.ts';
 
 export interface ArrivalsOptions {
@@ -17,6 +18,7 @@ export interface ArrivalsOptions {
   readonly spools: { readonly verifier: Pick<Spools['verifier'], 'follow'> };
   readonly budget: Pick<Budget, 'reserve'>;
   readonly disk: Pick<Disk, 'problem'>;
+  readonly room: Pick<ArchiveRoom, 'take'>;
   readonly signal: AbortSignal;
 }
 
@@ -69,7 +71,8 @@ export class Arrivals implements AsyncDisposable {
   }
 
   async #reserve(name: string, sizeBytes: number): Promise<Reservation> {
-    const { budget, disk, signal } = this.#options;
+    const { budget, disk, room, signal } = this.#options;
+    room.take(name, sizeBytes);
     const reservation = await budget.reserve(sizeBytes, signal);
     if (reservation) this.#reservations.push(reservation);
     if (reservation?.isKept) return reservation;

@@ -3,6 +3,7 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { Manifest } from '../oci/manifest.ts';
 import { ArchiveError } from './archive-error.ts';
+import type { ArchiveWork } from './archive-work.ts';
 import type { Arrived } from './arrivals.ts';
 import { type ImageTree, imagesOf, isIndex } from './image-tree.ts';
 
@@ -24,26 +25,33 @@ export interface FoundImage {
   readonly blobs: readonly FoundBlob[];
 }
 
+export interface FoundInOptions {
+  readonly fileOf: (digest: Digest) => Arrived | undefined;
+  readonly work: Pick<ArchiveWork, 'look'>;
+}
+
 /** Of a tree that has all that it must have. Throws `ArchiveError` that says what is missing. */
-export function foundIn(tree: ImageTree, fileOf: (digest: Digest) => Arrived | undefined) {
+export async function foundIn(tree: ImageTree, { fileOf, work }: FoundInOptions) {
   const manifests = new Map<Digest, Manifest>();
   const blobs = new Map<Digest, FoundBlob>();
   const named = new Map<Digest, Descriptor>();
   const seen = new Set<Digest>();
-  const visit = (branch: ImageTree): void => {
+  const visit = async (branch: ImageTree): Promise<void> => {
     const { manifest, descriptor } = branch;
+    await work.look();
     named.set(descriptor.digest, descriptor);
     if (!manifest || seen.has(descriptor.digest)) return;
     seen.add(descriptor.digest);
-    for (const child of branch.children) visit(child);
+    for (const child of branch.children) await visit(child);
     checkWhole(branch);
     for (const blob of branch.blobs) {
+      await work.look();
       const file = fileOf(blob.digest);
       if (file) blobs.set(blob.digest, { descriptor: blob, file });
     }
     manifests.set(descriptor.digest, manifest);
   };
-  visit(tree);
+  await visit(tree);
   return {
     digest: tree.descriptor.digest,
     manifests: [...manifests.values()],

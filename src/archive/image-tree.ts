@@ -25,6 +25,8 @@ interface Branch {
   readonly missing: readonly Descriptor[];
   /** Of an index, in its order. The same manifest may be named in several places. */
   readonly children: readonly ImageTree[];
+  /** Of what is below it: 0 where it names no manifest. */
+  readonly height: number;
 }
 
 export interface ImageTree extends Branch {
@@ -64,25 +66,31 @@ export class ImageTrees {
 
   async #grow(descriptor: Descriptor, depth: number): Promise<Branch> {
     const manifest = await this.#shelf.manifest(descriptor);
-    if (!manifest) return { descriptor, manifest, config: undefined, blobs: [], missing: [], children: [] };
+    if (!manifest) return { descriptor, manifest, config: undefined, blobs: [], missing: [], children: [], height: 0 };
     this.#bytes += manifest.bytes.length;
     if (this.#bytes > mostBytes) throw new ArchiveError(`the manifests have more than ${mostBytes} bytes`);
     const named = namedIn(manifest.bytes, { mediaType: descriptor.mediaType, what: descriptor.digest });
-    if (named.manifests.length > 0 && depth === deepest)
-      throw new ArchiveError(`${descriptor.digest} is an index in an index in an index, and too deep to follow`);
+    if (named.manifests.length > 0 && depth === deepest) throw tooDeep(descriptor);
     const children: ImageTree[] = [];
     for (const child of distinct(named.manifests)) {
       const platform = named.platforms.get(child.digest);
       const isAttestation = named.attestations.has(child.digest);
       children.push({ ...(await this.#branch(child, depth + 1)), platform, isAttestation });
     }
+    const height = children.reduce((highest, child) => Math.max(highest, 1 + child.height), 0);
+    // What is met for the first time as somebody's root, or as another's, has begun at another depth.
+    if (height > deepest) throw tooDeep(descriptor);
     const blobs = distinct(named.blobs);
     return {
-      ...{ descriptor, manifest, config: named.config, children },
+      ...{ descriptor, manifest, config: named.config, children, height },
       blobs: blobs.filter((blob) => this.#shelf.has(blob)),
       missing: blobs.filter((blob) => !this.#shelf.has(blob) && !isForeignType(blob.mediaType)),
     };
   }
+}
+
+function tooDeep({ digest }: Descriptor): ArchiveError {
+  return new ArchiveError(`${digest} is an index in an index in an index, and too deep to follow`);
 }
 
 /** Throws `ArchiveError` that says what it is that is no manifest. */

@@ -1,6 +1,9 @@
 // `docker save` and OCI image layouts taken in: read once as they arrive, proven, and kept whole or not at all.
 import type { Absences } from '../mirror/absences.ts';
 import type { Budget } from '../mirror/budget.ts';
+import type { Evictor } from '../mirror/evictor.ts';
+import type { Fills } from '../mirror/fills.ts';
+import type { Pins } from '../mirror/pins.ts';
 import type { Digest } from '../oci/digest.ts';
 import { formatImage } from '../oci/image-name.ts';
 import type { Repository } from '../oci/repository.ts';
@@ -11,14 +14,17 @@ import type { Records } from '../store/records.ts';
 import type { Spools } from '../store/spools.ts';
 import { ArchiveError } from './archive-error.ts';
 import { ArchiveFiles } from './archive-files.ts';
+import { ArchiveRoom } from './archive-room.ts';
+import { ArchiveWork } from './archive-work.ts';
 import { Arrivals } from './arrivals.ts';
 import type { FoundImage } from './found-image.ts';
 import { keepImages } from './keep-images.ts';
-import { type NamedFind, nameImages } from './name-images.ts';
-import { dockerFile, readDockerArchive } from './read-docker-archive.ts';
+import { nameImages } from './name-images.ts';
+import { planImages } from './plan-images.ts';
+import { dockerFile, type ReadDockerArchiveOptions, readDockerArchive } from './read-docker-archive.ts';
 import { indexFile, layoutFile, readImageLayout } from './read-image-layout.ts';
 import { tarEntries } from './tar-entries.ts';
-import { type UnpackOptions, unpacked } from './unpack.ts';
+import { unpacked } from './unpack.ts';
 
 /** Of an open cache. */
 export interface ArchiveParts {
@@ -27,6 +33,9 @@ export interface ArchiveParts {
   readonly spools: Pick<Spools, 'verifier'>;
   readonly layout: Pick<Layout, 'spools'>;
   readonly budget: Pick<Budget, 'reserve' | 'limit'>;
+  readonly evictor: Pick<Evictor, 'remove' | 'pinnedBytes'>;
+  readonly pins: Pick<Pins, 'isCurrent' | 'refresh' | 'isPinned'>;
+  readonly fills: Pick<Fills, 'find'>;
   readonly disk: Pick<Disk, 'problem' | 'report'>;
   readonly absences: Pick<Absences, 'delete'>;
 }
@@ -48,6 +57,8 @@ export type ImportEvent =
 export interface ImportOptions {
   /** A tar, plain or packed by gzip or zstd. */
   readonly body: AsyncIterable<Uint8Array>;
+  /** Of the body, where that is known. */
+  readonly sizeBytes?: number | undefined;
   /** Its repository for a name as people write it; throws for one that cannot be pulled here. */
   readonly resolve: (name: string) => Repository;
   /** REPO or REPO:TAG: for an archive whose image has no name, or should have another. */
@@ -56,8 +67,6 @@ export interface ImportOptions {
   readonly onEvent?: (event: ImportEvent) => void;
 }
 
-/** What tars, and their folders and names, have beside the bytes that the budget counts. */
-const mostOverheadBytes = 64 * 1024 * 1024;
 const progressBytes = 8 * 1024 * 1024;
 
 /**
@@ -78,25 +87,26 @@ export async function importArchive(parts: ArchiveParts, options: ImportOptions)
 
 async function takeIn(
   parts: ArchiveParts,
-  { body, onEvent, signal, ...naming }: ImportOptions & { onEvent: (event: ImportEvent) => void },
+  { body, sizeBytes = 0, onEvent, signal, ...naming }: ImportOptions & { onEvent: (event: ImportEvent) => void },
 ): Promise<ImportedImage[]> {
-  const unpacking = { mostBytes: await mostBytes(parts, signal), signal };
-  await using arrivals = await Arrivals.open({ ...parts, signal });
+  const room = await ArchiveRoom.measure({ ...parts, signal });
+  room.check(sizeBytes);
+  const unpacking = { mostBytes: room.mostBytes, signal };
+  const work = new ArchiveWork(signal);
+  await using arrivals = await Arrivals.open({ ...parts, room, signal });
   const files = new ArchiveFiles();
   for await (const entry of tarEntries(unpacked(watched(body, onEvent), unpacking), signal)) {
     if (entry.target === undefined) files.add(await arrivals.receive(entry));
     else files.addLink(entry.name, entry.target);
   }
-  const named = nameImages(await imagesIn(files, unpacking), naming);
-  await keepImages(named, { ...parts, signal });
-  return named.map(importedImage);
-}
-
-/** What the cache may take of the disk is known once somebody has asked for room. */
-async function mostBytes({ budget }: ArchiveParts, signal: AbortSignal): Promise<number> {
-  const asked = await budget.reserve(0, signal);
-  asked?.release();
-  return budget.limit + mostOverheadBytes;
+  const named = nameImages(await imagesIn(files, { unpacking, work }), naming);
+  await keepImages(await planImages(named, work), { ...parts, signal });
+  const bytes = new Map(Array.from(new Set(named.map(({ found }) => found)), (found) => [found, bytesOf(found)]));
+  return named.map(({ found, repository, reference }) => ({
+    image: formatImage(repository, reference),
+    digest: found.digest,
+    bytes: bytes.get(found) ?? 0,
+  }));
 }
 
 async function* watched(
@@ -115,22 +125,15 @@ async function* watched(
 }
 
 /** What is both, as Docker writes it since version 25, is an image layout: that has the manifests as they were pulled. */
-function imagesIn(files: ArchiveFiles, unpacking: UnpackOptions): Promise<FoundImage[]> {
-  if (files.find(layoutFile)) return readImageLayout(files);
-  if (files.find(dockerFile)) return readDockerArchive(files, unpacking);
+function imagesIn(files: ArchiveFiles, options: ReadDockerArchiveOptions): Promise<FoundImage[]> {
+  if (files.find(layoutFile)) return readImageLayout(files, options.work);
+  if (files.find(dockerFile)) return readDockerArchive(files, options);
   throw new ArchiveError(
     `the archive is neither an OCI image layout (${layoutFile}, ${indexFile}) nor what docker save writes (${dockerFile})`,
   );
 }
 
-function importedImage({ found, repository, reference }: NamedFind): ImportedImage {
-  const sizes = [
-    ...found.manifests.map(({ descriptor }) => descriptor.size),
-    ...found.blobs.map(({ file }) => file.sizeBytes),
-  ];
-  return {
-    image: formatImage(repository, reference),
-    digest: found.digest,
-    bytes: sizes.reduce((sum, bytes) => sum + bytes, 0),
-  };
+function bytesOf({ manifests, blobs }: FoundImage): number {
+  const sizes = [...manifests.map(({ descriptor }) => descriptor.size), ...blobs.map(({ file }) => file.sizeBytes)];
+  return sizes.reduce((sum, bytes) => sum + bytes, 0);
 }

@@ -18,6 +18,14 @@ export interface Naming {
   readonly name?: string | undefined;
 }
 
+/** Every image of a large site; each costs a little in a turn that nobody else gets. */
+const mostNames = 4096;
+
+/** Throws `ArchiveError` for a list of more images, or names of them, than are taken in at once. */
+export function checkNames(list: string, count: number): void {
+  if (count > mostNames) throw new ArchiveError(`${list} lists more than ${mostNames} images; save fewer at once`);
+}
+
 /** Each name once. Throws `ArchiveError` for an image without one, and for two images under the same. */
 export function nameImages(images: readonly FoundImage[], { resolve, name }: Naming): NamedFind[] {
   if (images.length === 0) throw new ArchiveError('the archive lists no image');

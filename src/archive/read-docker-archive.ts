@@ -7,8 +7,10 @@ import { type Digest, digestOf } from '../oci/digest.ts';
 import { mediaTypes } from '../oci/media-types.ts';
 import { ArchiveError } from './archive-error.ts';
 import { type ArchiveFiles, readHead, readJson } from './archive-files.ts';
+import type { ArchiveWork } from './archive-work.ts';
 import type { Arrived } from './arrivals.ts';
 import type { FoundBlob, FoundImage } from './found-image.ts';
+import { checkNames } from './name-images.ts';
 import { magicBytes, packingOf, type UnpackOptions, unpacked } from './unpack.ts';
 
 export const dockerFile = 'manifest.json';
@@ -25,19 +27,35 @@ interface Entry {
   readonly names: readonly string[];
 }
 
+interface Layer {
+  readonly blob: FoundBlob;
+  /** The hash of it unpacked, by which configs name it. */
+  readonly diffId: Digest;
+}
+
+type LayerOf = (file: Arrived) => Promise<Layer>;
+
+export interface ReadDockerArchiveOptions {
+  readonly unpacking: UnpackOptions;
+  readonly work: ArchiveWork;
+}
+
 /** Throws `ArchiveError` unless every image it lists is there whole and is what its config says. */
-export async function readDockerArchive(files: ArchiveFiles, options: UnpackOptions): Promise<FoundImage[]> {
+export async function readDockerArchive(
+  files: ArchiveFiles,
+  { unpacking, work }: ReadDockerArchiveOptions,
+): Promise<FoundImage[]> {
   const list = files.find(dockerFile);
   const entries = list ? entriesIn(await readJson(list)) : [];
   const found = new Map<Digest, FoundImage>();
-  const diffIds = new Map<Digest, Promise<Digest>>();
-  const diffIdOf = (file: Arrived): Promise<Digest> => {
-    const known = diffIds.get(file.digest) ?? hashUnpacked(file, options);
-    diffIds.set(file.digest, known);
+  const layers = new Map<Digest, Promise<Layer>>();
+  const layerOf: LayerOf = (file) => {
+    const known = layers.get(file.digest) ?? readLayer(file, unpacking);
+    layers.set(file.digest, known);
     return known;
   };
   for (const entry of entries) {
-    const image = await imageOf(files, entry, diffIdOf);
+    const image = await imageOf(files, entry, { layerOf, work });
     const names = [...(found.get(image.digest)?.names ?? []), ...entry.names];
     found.set(image.digest, { ...image, names });
   }
@@ -46,34 +64,41 @@ export async function readDockerArchive(files: ArchiveFiles, options: UnpackOpti
 
 function entriesIn(list: unknown): Entry[] {
   if (!Array.isArray(list)) throw new ArchiveError(`${dockerFile} is not a list`);
-  return list.map((value: unknown, at) => {
+  const entries = list.map((value: unknown, at) => {
     const { Config: config, Layers: layers, RepoTags: names } = (value ?? {}) as Record<string, unknown>;
     if (typeof config !== 'string' || !isTexts(layers) || !isTexts(names ?? []))
       throw new ArchiveError(`${dockerFile}[${at}] does not say what its image is made of`);
     return { config, layers, names: (names ?? []) as string[] };
   });
+  checkNames(
+    dockerFile,
+    entries.reduce((sum, { names }) => sum + Math.max(1, names.length), 0),
+  );
+  return entries;
 }
 
 async function imageOf(
   files: ArchiveFiles,
   { config: configName, layers: layerNames }: Entry,
-  diffIdOf: (file: Arrived) => Promise<Digest>,
+  { layerOf, work }: { readonly layerOf: LayerOf; readonly work: ArchiveWork },
 ): Promise<FoundImage> {
   const config = fileIn(files, configName);
   // Whoever writes these archives names the config by its hash: it is all there is to tell a damaged one.
   const [, promised] = /(?:^|[/:])([0-9a-f]{64})(?:\.json)?$/.exec(configName) ?? [];
   if (promised !== undefined && config.digest !== `sha256:${promised}`)
     throw new ArchiveError(`${config.entry} is damaged: its bytes hash to ${config.digest}`);
+  await work.lookAtBytes(config.sizeBytes);
   const diffIds = diffIdsIn(config, await readJson(config));
   if (diffIds.length !== layerNames.length)
     throw new ArchiveError(`${config.entry} has ${diffIds.length} layers, ${dockerFile} names ${layerNames.length}`);
   const layers: FoundBlob[] = [];
   for (const [at, name] of layerNames.entries()) {
+    await work.look();
     const file = fileIn(files, name);
-    const diffId = await diffIdOf(file);
+    const { blob, diffId } = await layerOf(file);
     if (diffId !== diffIds[at])
       throw new ArchiveError(`${file.entry} is damaged, or another layer: it hashes to ${diffId}`);
-    layers.push(blobOf(file, await layerTypeOf(file)));
+    layers.push(blob);
   }
   return withManifest(blobOf(config, imageConfigTypes.oci), layers);
 }
@@ -119,14 +144,14 @@ function diffIdsIn({ entry }: Arrived, config: unknown): readonly string[] {
   return diffIds;
 }
 
-async function layerTypeOf(file: Arrived): Promise<string> {
+/** Docker's are plain tars, others pack them; the config knows only the plain ones. */
+async function readLayer(file: Arrived, unpacking: UnpackOptions): Promise<Layer> {
   const packing = packingOf(await readHead(file, magicBytes));
-  return packing === undefined ? layerType : `${layerType}+${packing}`;
+  if (packing === undefined) return { blob: blobOf(file, layerType), diffId: file.digest };
+  return { blob: blobOf(file, `${layerType}+${packing}`), diffId: await hashUnpacked(file, unpacking) };
 }
 
-/** Docker's are plain tars, others pack them; the config knows only the plain ones. */
 async function hashUnpacked(file: Arrived, options: UnpackOptions): Promise<Digest> {
-  if (packingOf(await readHead(file, magicBytes)) === undefined) return file.digest;
   const hash = createHash('sha256');
   try {
     for await (const chunk of unpacked(createReadStream(file.path), options)) hash.update(chunk);

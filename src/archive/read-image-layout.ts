@@ -6,9 +6,11 @@ import { mediaTypes } from '../oci/media-types.ts';
 import { isTag } from '../oci/reference.ts';
 import { ArchiveError } from './archive-error.ts';
 import { type ArchiveFiles, readJson, readText } from './archive-files.ts';
+import type { ArchiveWork } from './archive-work.ts';
 import type { Arrived } from './arrivals.ts';
 import { type FoundImage, foundIn } from './found-image.ts';
 import { ImageTrees, namedIn } from './image-tree.ts';
+import { checkNames } from './name-images.ts';
 
 export const layoutFile = 'oci-layout';
 export const layoutVersion = '1.0.0';
@@ -21,7 +23,7 @@ export const refNameKey = 'org.opencontainers.image.ref.name';
 type Annotations = Readonly<Record<string, unknown>>;
 
 /** Throws `ArchiveError` unless every image it lists is there whole and is what it says. */
-export async function readImageLayout(files: ArchiveFiles): Promise<FoundImage[]> {
+export async function readImageLayout(files: ArchiveFiles, work: ArchiveWork): Promise<FoundImage[]> {
   const version = files.find(layoutFile);
   const { imageLayoutVersion } = ((version && (await readJson(version))) ?? {}) as Record<string, unknown>;
   if (imageLayoutVersion !== layoutVersion)
@@ -33,15 +35,18 @@ export async function readImageLayout(files: ArchiveFiles): Promise<FoundImage[]
 
   const trees = new ImageTrees({
     manifest: (descriptor) => manifestIn(files, descriptor),
-    has: (blob) => fileOf(files, blob) !== undefined,
+    has: (blob) => fileFor(files, blob) !== undefined,
   });
+  const fileOf = (blob: Digest) => files.find(blobName(blob));
   const found = new Map<Digest, FoundImage>();
-  for (const { descriptor, annotations } of await listed(index)) {
+  const images = await listed(index);
+  checkNames(indexFile, images.length);
+  for (const { descriptor, annotations } of images) {
     const { digest } = descriptor;
     const known = found.get(digest);
     const { name, tag } = namesIn(annotations);
     const names = [...(known?.names ?? []), ...(name === undefined ? [] : [name])];
-    const image = known ?? foundIn(await trees.root(descriptor), (blob) => files.find(blobName(blob)));
+    const image = known ?? (await foundIn(await trees.root(descriptor), { fileOf, work }));
     if (image.manifests.length === 0)
       throw new ArchiveError(`the archive is not whole: ${indexFile} names ${digest}, which is not in it`);
     found.set(digest, { ...image, names, tag: known?.tag ?? tag });
@@ -75,11 +80,11 @@ function namesIn(annotations: Annotations): { name: string | undefined; tag: str
 }
 
 async function manifestIn(files: ArchiveFiles, descriptor: Descriptor): Promise<Manifest | undefined> {
-  const file = fileOf(files, descriptor);
+  const file = fileFor(files, descriptor);
   return file && { descriptor, bytes: await readText(file) };
 }
 
-function fileOf(files: ArchiveFiles, { digest, size }: Descriptor): Arrived | undefined {
+function fileFor(files: ArchiveFiles, { digest, size }: Descriptor): Arrived | undefined {
   const file = files.find(blobName(digest));
   if (!file) return undefined;
   if (file.digest !== digest)

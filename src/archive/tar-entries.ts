@@ -16,6 +16,9 @@ export interface TarEntry {
 /** A hundred images of the old `docker save` have some ten thousand; folders count too. */
 const mostEntries = 100_000;
 const longestName = 1024;
+/** Of what stands before an entry: a long name, or pax records, of which the library takes 4 MiB and copies those that are for all. */
+const mostAsideBytes = 16 * 1024;
+const mostPaxKeys = 64;
 
 /**
  * Throws `ArchiveError` at the first entry that is not as it should be, what `bytes` throws, and the signal's reason, also
@@ -27,6 +30,8 @@ export async function* tarEntries(bytes: AsyncIterable<Uint8Array>, signal: Abor
   let count = 0;
   for await (const { header, body } of tar.read()) {
     if (++count > mostEntries) throw new ArchiveError(`the archive has more than ${mostEntries} entries`);
+    if (Object.keys(header.pax ?? {}).length > mostPaxKeys)
+      throw new ArchiveError(`the archive has more than ${mostPaxKeys} pax records for one entry`);
     const name = nameOf(header);
     if (header.type === 'directory') continue;
     if (seen.has(name)) throw new ArchiveError(`${name} is in the archive twice`);
@@ -37,7 +42,7 @@ export async function* tarEntries(bytes: AsyncIterable<Uint8Array>, signal: Abor
 
 /** The library's reader, with one reason for whatever ends it. */
 class Tar {
-  readonly #reader: Extract = extract();
+  readonly #reader: Extract = boundedExtract();
   readonly #signal: AbortSignal;
   readonly #onAbort = (): void => this.#breakOff(this.#signal.reason);
   #broken: unknown;
@@ -96,6 +101,7 @@ class Tar {
   /** The reader passes on what its bytes threw, or only that it was ended, or what it makes of them. */
   #reason(cause: unknown): unknown {
     if (this.#broken !== undefined) return this.#broken;
+    if (cause instanceof ArchiveError) return cause;
     const where =
       this.#last === undefined
         ? 'the archive is not a tar, or damaged'
@@ -105,6 +111,18 @@ class Tar {
     const isCut = code === 'STREAM_DESTROYED' || message === 'Unexpected end of data';
     return new ArchiveError(`${where}: ${isCut ? 'it ends too early' : message}`, { cause });
   }
+}
+
+/** The library has no option for it; what it calls is its own, and a test knows when it does so no longer. */
+function boundedExtract(): Extract {
+  const reader: Extract & { _decodeLongHeader?: (bytes: Uint8Array) => void } = extract();
+  const decode = reader._decodeLongHeader;
+  reader._decodeLongHeader = (bytes) => {
+    if (bytes.length > mostAsideBytes)
+      throw new ArchiveError(`the archive has more than ${mostAsideBytes} bytes of pax records or of a name at once`);
+    decode?.call(reader, bytes);
+  };
+  return reader;
 }
 
 function nameOf({ name, type }: Header): string {

@@ -23,8 +23,14 @@ export interface Asking {
 
 type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
+export interface Upload {
+  readonly body: Readable;
+  /** Where it is known: what cannot fit is then refused before it is sent. */
+  readonly sizeBytes?: number | undefined;
+}
+
 interface Question extends Asking {
-  readonly upload?: Readable;
+  readonly upload?: Upload;
   /** How long the head of the answer may take once the question is out. */
   readonly headMs: number;
 }
@@ -69,7 +75,7 @@ export class AdminClient {
   /** The lines of an answer that goes on while there is something to tell; heartbeats are not given out, and what failed is thrown. */
   async *stream(
     path: string,
-    { upload, ...asking }: Asking & { readonly upload?: Readable } = {},
+    { upload, ...asking }: Asking & { readonly upload?: Upload } = {},
   ): AsyncGenerator<unknown> {
     const question = { ...asking, ...(upload && { upload }), headMs: upload ? changeMs : headMs };
     const answer = await this.#ask('POST', path, question);
@@ -120,6 +126,7 @@ export class AdminClient {
         ...(authorization !== undefined && { authorization }),
         ...(text !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
         ...(upload && { 'content-type': 'application/x-tar' }),
+        ...(upload?.sizeBytes !== undefined && { 'content-length': upload.sizeBytes }),
       },
     };
     const sent = target.protocol === 'https:' ? requestHttps(target, options) : requestHttp(target, options);
@@ -136,7 +143,7 @@ export class AdminClient {
     sent.once('finish', onSent);
     try {
       const answered = once(sent, 'response', signal && { signal }) as Promise<[IncomingMessage]>;
-      const written = upload ? pipeline(upload, sent) : sent.end(text);
+      const written = upload ? pipeline(upload.body, sent) : sent.end(text);
       // What it answers counts, even before all is sent: then the rest has no use.
       const failed = upload ? Promise.resolve(written).then(() => answered) : answered;
       const [answer] = await Promise.race([answered, failed]);

@@ -68,9 +68,9 @@ async function openImporter(flags: Flags): Promise<AsyncDisposable & { readonly 
   if (isDirectoryMeant(flags)) return (await import('./local-archives.ts')).openImporter(flags);
   const client = adminClient(flags, { hasDirectory: true });
   return {
-    run: ({ body, name }, signal) => {
+    run: ({ body, sizeBytes, name }, signal) => {
       const query = name === undefined ? '' : `?${new URLSearchParams({ name })}`;
-      return client.stream(`/import${query}`, { upload: body, signal }) as AsyncIterable<ImportLine>;
+      return client.stream(`/import${query}`, { upload: { body, sizeBytes }, signal }) as AsyncIterable<ImportLine>;
     },
     [Symbol.asyncDispose]: async () => {},
   };
@@ -82,7 +82,9 @@ async function bringOne(
   { flags, signal }: { readonly flags: Flags; readonly signal: AbortSignal },
 ): Promise<void> {
   const size = file === stdin ? undefined : await sizeOf(file);
-  const body: Readable = file === stdin ? process.stdin : createReadStream(file, { highWaterMark: 1024 * 1024 });
+  // A file that grows meanwhile is read as long as it was said to be.
+  const end = size ? size - 1 : undefined;
+  const body: Readable = file === stdin ? process.stdin : createReadStream(file, { highWaterMark: 1024 * 1024, end });
   let read = 0;
   const counted = body.compose(async function* (source: AsyncIterable<Uint8Array>) {
     for await (const bytes of source) {
@@ -105,7 +107,8 @@ async function bringOne(
   }
 }
 
-async function sizeOf(file: string): Promise<number> {
+/** `undefined` of what only shows its end when it comes. */
+async function sizeOf(file: string): Promise<number | undefined> {
   const found = await stat(file).catch((cause) => {
     const { code, message } = cause as NodeJS.ErrnoException;
     throw new Error(`cannot read ${file}: ${code === 'ENOENT' ? 'there is no such file' : (code ?? message)}`, {
@@ -113,5 +116,5 @@ async function sizeOf(file: string): Promise<number> {
     });
   });
   if (found.isDirectory()) throw new Error(`cannot read ${file}: it is a directory; pack it into a tar`);
-  return found.size;
+  return found.isFile() ? found.size : undefined;
 }

@@ -31,3 +31,27 @@ test('reads what many indexes name once', async () => {
   await trees.root({ ...described(root), digest: digestFor(root) });
   expect(read.length).toBe(pieces.size);
 });
+
+test('measures how deep it is from below, whoever was met first', async () => {
+  const image = sampleImage('deep');
+  const chain = [image.manifest];
+  for (let at = 0; at < 6; at++) chain.push(indexOf(`level ${at}`, chain.at(-1) ?? image.manifest));
+  const trees = new ImageTrees({
+    has: () => true,
+    manifest: async (descriptor) => {
+      const bytes = chain.find(({ digest }) => digest === descriptor.digest)?.bytes;
+      return bytes && { descriptor, bytes };
+    },
+  });
+  const heights = await Promise.all(
+    chain.map(async (one) => {
+      const root = trees.root({ ...described(one), digest: digestFor(one) });
+      return await root.then(
+        ({ height }) => height,
+        (error: Error) => error.message.replace(/^\S+ /, ''),
+      );
+    }),
+  );
+  const refused = 'is an index in an index in an index, and too deep to follow';
+  expect(heights).toEqual([0, 1, 2, 3, 4, refused, refused]);
+});

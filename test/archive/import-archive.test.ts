@@ -199,10 +199,8 @@ describe('an OCI image layout', () => {
         return { isKept: true, release: () => {}, wrote };
       },
     };
-    const { records, store, spools, layout, disk, absences } = mirror;
     const body = inPieces(await tarOf(namedLayout(image, redis)));
-    const parts = { budget, records, store, spools, layout, disk, absences };
-    await importArchive(parts, { body, resolve: (name) => scene.resolve(name), signal: patient });
+    await importArchive({ ...mirror, budget }, { body, resolve: (name) => scene.resolve(name), signal: patient });
     expect(granted.length).toBe(1 + 2 + 1 + image.blobs.length);
     for (const { size, written } of granted) expect(written).toBe(size);
   });

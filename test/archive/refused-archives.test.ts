@@ -1,5 +1,6 @@
 // Archives that are refused: each for its own reason, told in one line, and nothing of them stays.
 import { gzipSync } from 'node:zlib';
+import { pack } from 'tar-stream';
 import { describe, expect, test } from 'vitest';
 import { ArchiveScene } from './archive-scene.ts';
 import {
@@ -315,6 +316,60 @@ test('refuses more manifests than any image has', async () => {
   await expectRefused(rooted(root), /^more than 10000 manifests are named$/);
 });
 
+describe('refuses indexes in indexes', () => {
+  /** The innermost first. */
+  const chain = [...nested(20)].reverse();
+  const listed = chain.map((one, at) => [one, { 'io.containerd.image.name': `docker.io/library/deep:${at}` }] as const);
+
+  test.each([
+    ['innermost first', listed],
+    ['outermost first', [...listed].reverse()],
+  ])('that are too deep, listed %s', async (_how, roots) => {
+    await expectRefused(layoutOf(roots, [...chain, image.manifest, ...image.blobs]), /too deep to follow$/);
+  });
+
+  test('that name the same again and again, more than anybody looks through', async () => {
+    const manifests = Array.from({ length: 5000 }, (_, at) => ({
+      ...{ mediaType: types.manifest, size: 2 },
+      digest: `sha256:${at.toString(16).padStart(64, '0')}`,
+    }));
+    const many = piece(types.index, {
+      ...{ schemaVersion: 2, mediaType: types.index },
+      manifests: [described(image.manifest), ...manifests],
+    });
+    const roots = Array.from({ length: 120 }, (_, at) =>
+      piece(types.index, {
+        schemaVersion: 2,
+        mediaType: types.index,
+        manifests: [described(many)],
+        annotations: { at },
+      }),
+    );
+    const each = roots.map((root, at) => [root, { 'io.containerd.image.name': `docker.io/library/a:${at}` }] as const);
+    await expectRefused(layoutOf(each, [...roots, many, image.manifest, ...image.blobs]), /name too much to be looked/);
+  });
+});
+
+test('refuses more names than are taken in at once', async () => {
+  const names = Array.from(
+    { length: 4097 },
+    (_, at) => [image.manifest, { 'io.containerd.image.name': `a:${at}` }] as const,
+  );
+  await expectRefused(layoutOf(names, [image.manifest, ...image.blobs]), /^index.json lists more than 4096 images; /);
+  const { entries } = await dockerArchive(names.map((_, at) => `a:${at}`));
+  await expectRefused(entries, /^manifest.json lists more than 4096 images; /);
+});
+
+test('refuses more parts of repositories than go into one turn', async () => {
+  const layers = Array.from({ length: 200 }, (_, at) => piece(types.layer, `layer ${at}`));
+  const manifest = manifestOf({ config: small, layers: layers.map(described) });
+  const names = Array.from({ length: 90 }, (_, at) => [manifest, { 'io.containerd.image.name': `a${at}:1` }] as const);
+  const archive = (count: number) => layoutOf(names.slice(0, count), [manifest, ...image.blobs, ...layers]);
+  await expectRefused(archive(90), /have more than 16384 parts; save fewer of them at once$/);
+  await using scene = await ArchiveScene.start();
+  expect((await scene.import(archive(80))).length).toBe(80);
+});
+
 test('refuses more bytes of manifests than are read into memory', async () => {
   const padding = Buffer.alloc(4 * 1024 * 1024 - 4096, ' ');
   const pieces = Array.from({ length: 9 }, (_, at) => {
@@ -372,17 +427,75 @@ describe('refuses bytes that are', () => {
 const folder = (await tarOf([{ name: 'a/', type: 'directory' }])).subarray(0, 512);
 
 describe('without room', () => {
-  const bulk: Entry = { name: 'bulk', bytes: Buffer.alloc(2 * 1024 * 1024) };
+  const mebibyte = 1024 * 1024;
+  const bulk: Entry = { name: 'bulk', bytes: Buffer.alloc(2 * mebibyte) };
 
   test('refuses what is larger than the cache may be, and evicts nothing for it', async () => {
     await using scene = await ArchiveScene.start({ maxSize: { bytes: 1024 * 1024 } });
     await scene.import(namedLayout(other, 'redis:6'));
     const before = await scene.kept();
     await expect(scene.import([bulk, ...whole])).rejects.toThrow(
-      /^there is no room for the 2097152 bytes of bulk within cache.maxSize and cache.minFree; /,
+      /^there is no room for the archive: with bulk its files have 2097152 bytes, and cache.maxSize, cache.minFree and what is pinned leave 1048576; /,
     );
     expect(await scene.kept()).toEqual(before);
     await scene.import(whole);
+  });
+
+  test.each([
+    ['plain', (tar: Buffer) => tar],
+    ['packed', (tar: Buffer) => gzipSync(tar, { level: 0 })],
+  ])('refuses what is longer than that, %s, before it reads any of it', async (_how, packed) => {
+    await using scene = await ArchiveScene.start({ maxSize: { bytes: 4 * mebibyte } });
+    await scene.import([bulk, ...namedLayout(other, 'redis:6')]);
+    const before = await scene.kept();
+    const tar = packed(await tarOf([{ name: 'large', bytes: Buffer.alloc(8 * mebibyte) }, ...whole]));
+    let isRead = false;
+    async function* body(): AsyncGenerator<Uint8Array> {
+      isRead = true;
+      yield tar;
+    }
+    await expect(scene.import(tar, { body: body(), sizeBytes: tar.length })).rejects.toThrow(
+      /^there is no room for the archive: it has \d+ bytes, and cache.maxSize, cache.minFree and what is pinned leave 4194304; /,
+    );
+    expect(isRead).toBe(false);
+    expect(await scene.kept()).toEqual(before);
+  });
+
+  test('takes what just fits, whatever its length', async () => {
+    await using scene = await ArchiveScene.start({ maxSize: { bytes: 4 * mebibyte } });
+    // Folders and names, that count for nothing.
+    const folders = Array.from({ length: 900 }, (_, at): Entry => ({ name: `folder ${at}/`, type: 'directory' }));
+    const tar = await tarOf([...folders, { name: 'large', bytes: Buffer.alloc(4 * mebibyte - 65_536) }, ...whole]);
+    expect(tar.length).toBeGreaterThan(4 * mebibyte);
+    await scene.import(tar, { sizeBytes: tar.length });
+    expect(await scene.pulled(redis)).toBeDefined();
+  });
+
+  test('refuses the file with which it is too much, before anything makes room for that', async () => {
+    await using scene = await ArchiveScene.start({ maxSize: { bytes: 4 * mebibyte } });
+    const parts = Array.from({ length: 5 }, (_, at): Entry => ({ name: `part ${at}`, bytes: Buffer.alloc(mebibyte) }));
+    const asked: number[] = [];
+    const { budget } = scene.mirror;
+    const reserve = budget.reserve.bind(budget);
+    budget.reserve = (...args) => {
+      asked.push(args[0]);
+      return reserve(...args);
+    };
+    await expect(scene.import([...parts, ...whole])).rejects.toThrow(/with part 4 its files have 5242880 bytes/);
+    expect(asked).toEqual([0, ...Array(4).fill(mebibyte)]);
+  });
+
+  test('counts what is pinned as taken', async () => {
+    await using scene = await ArchiveScene.start({ maxSize: { bytes: 4 * mebibyte } });
+    const layers = [piece(types.layer, Buffer.alloc(3 * mebibyte))];
+    const manifest = manifestOf({ config: small, layers: layers.map(described) });
+    await scene.import(rooted(manifest, ...layers, ...image.blobs));
+    scene.mirror.records.pin(scene.resolve('redis'), '7');
+    const before = await scene.kept();
+    await expect(scene.import([bulk, ...namedLayout(other, 'redis:6')])).rejects.toThrow(
+      /what is pinned leave 10\d{5};/,
+    );
+    expect(await scene.kept()).toEqual(before);
   });
 
   test.each([
@@ -422,5 +535,56 @@ describe('without room', () => {
       body: inPieces(await tarOf([bulk, ...namedLayout(other, 'redis:8')])),
     });
     expect(await scene.pulled(redis)).toBeDefined();
+  });
+});
+
+describe('what stands aside of an entry', () => {
+  /** A tar of one pax header and its empty file, without the end. */
+  async function withPax(pax: Readonly<Record<string, string>>, isForAll = false): Promise<Buffer> {
+    const writer = pack();
+    const entry = { name: 'noted', mtime: new Date(0), pax };
+    writer.entry(entry, '');
+    writer.finalize();
+    const tar = Buffer.concat((await Array.fromAsync(writer)) as Buffer[]).subarray(0, -1024);
+    if (!isForAll) return tar;
+    const header = tar.subarray(0, 512);
+    header.write('g', 156);
+    header.fill(' ', 148, 156);
+    const sum = header.reduce((before, byte) => before + byte, 0);
+    header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+    return tar;
+  }
+  const keys = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, at) => [`k${at}`, 'v']));
+
+  test.each([
+    ['one', false],
+    ['all', true],
+  ])('may be no more than is needed: records of more bytes, for %s', async (_whom, isForAll) => {
+    const start = await withPax(keys(100_000), isForAll);
+    const each = await withPax({ comment: 'small' });
+    const tar = Buffer.concat([start, ...Array(500).fill(each), await tarOf(whole)]);
+    await expectRefused(tar, /^the archive has more than 16384 bytes of pax records or of a name at once$/);
+  });
+
+  test('may be no more than is needed: keys', async () => {
+    const tar = await tarOf(whole);
+    await expectRefused(
+      Buffer.concat([await withPax(keys(64)), tar]),
+      /^the archive has more than 64 pax records for one/,
+    );
+    await using scene = await ArchiveScene.start();
+    // The name is one of them.
+    await scene.import(Buffer.concat([await withPax(keys(63)), tar]));
+    expect(await scene.pulled(redis)).toBeDefined();
+  });
+
+  test('may be no more than is needed: a name', async () => {
+    const name = Buffer.alloc(20_480, 'a');
+    const header = (await tarOf([{ name: 'long', bytes: name }])).subarray(0, -1024);
+    header.write('L', 156);
+    header.fill(' ', 148, 156);
+    const sum = header.subarray(0, 512).reduce((before, byte) => before + byte, 0);
+    header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+    await expectRefused(Buffer.concat([header, await tarOf(whole)]), /^the archive has more than 16384 bytes of pax/);
   });
 });

@@ -103,7 +103,7 @@ describe('an upload', () => {
       })(),
     );
     const got: unknown[] = [];
-    for await (const line of client.stream('/import', { upload })) {
+    for await (const line of client.stream('/import', { upload: { body: upload } })) {
       got.push(line);
       begun.open();
     }
@@ -119,7 +119,7 @@ describe('an upload', () => {
         for (;;) yield Buffer.alloc(65_536);
       })(),
     );
-    await expect(Array.fromAsync(client.stream('/import', { upload: endless }))).rejects.toThrow(
+    await expect(Array.fromAsync(client.stream('/import', { upload: { body: endless } }))).rejects.toThrow(
       '2 imports are running already',
     );
     endless.destroy();

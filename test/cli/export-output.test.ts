@@ -102,10 +102,12 @@ describe('a pipe', () => {
       const reading = open(at('pipe'), 'r');
       await using output = await openExportOutput(at('pipe'), stopping.signal);
       const reader = await reading;
-      const writing = output.write(Buffer.alloc(1_000_000));
+      const told = expect(output.write(Buffer.alloc(1_000_000))).rejects.toThrow(
+        how === 'left' ? 'its reader has left' : /^cannot write/,
+      );
       if (how === 'enough') stopping.abort();
       else await reader.close();
-      await expect(writing).rejects.toThrow(how === 'left' ? 'its reader has left' : /^cannot write/);
+      await told;
       if (how === 'enough') await reader.close();
     }
   });

@@ -216,6 +216,13 @@ describe('prefetch', () => {
     ],
     [['--from', 'list'], { list: '# none\n' }, 'cannot read images from list: it names none', 1],
     [['--from', 'list'], { list: 'x\ny z\n' }, 'cannot read images from list: line 2: "y z" is not an image', 1],
+    [
+      ['--from', 'list'],
+      { list: 'x\nx/BAD\n' },
+      'cannot read images from list: line 2: "x/BAD" is not a repository: its name is in lower case',
+      1,
+    ],
+    [['x', 'x/BAD'], {}, '"x/BAD": not a repository: its name is in lower case; see stillwater --help', 2],
   ])('%j with %j is told in one line', async (argv, files, fault, status) => {
     expect(await run(['prefetch', ...argv, '--admin', 'http://127.0.0.1:1'], { files })).toEqual({
       status,
@@ -334,9 +341,9 @@ describe('verify', () => {
 describe('import', () => {
   const got: unknown[] = [];
   const importing: StartAdminOptions = {
-    importArchive: async ({ body, name, onEvent }) => {
+    importArchive: async ({ body, sizeBytes, name, onEvent }) => {
       const content = await text(body);
-      got.push([name, content]);
+      got.push([name, content, sizeBytes]);
       if (content === 'bad') throw new Error('the archive was not imported: it is neither');
       onEvent({ type: 'image', image, digest, bytes: 3 });
       return [{ image, bytes: 3 }];
@@ -359,9 +366,9 @@ describe('import', () => {
       '',
     ]);
     expect(got).toEqual([
-      [undefined, 'one'],
-      [undefined, 'two'],
-      ['my/app:1', 'three'],
+      [undefined, 'one', 3],
+      [undefined, 'two', 3],
+      ['my/app:1', 'three', undefined],
     ]);
   });
 
