@@ -1,5 +1,6 @@
 // Structured logging: JSON lines for machines, one readable line for a person at a terminal.
 import pino, { type Logger } from 'pino';
+import { type LogOutput, standardOutput } from './log-output.ts';
 
 export type Log = Logger;
 
@@ -10,7 +11,7 @@ export interface LogOptions {
 
 const secrets = ['authorization', 'password', 'token', 'headers'] as const;
 
-/** Writes to standard output. Inbound credentials never reach a log call; the redaction is the second lock. */
+/** Writes to standard output, and waits for nobody who reads it. Inbound credentials never reach a log call; the redaction is the second lock. */
 export async function createLog({ level, format }: LogOptions): Promise<Log> {
   const options = {
     level,
@@ -19,11 +20,16 @@ export async function createLog({ level, format }: LogOptions): Promise<Log> {
     formatters: { level: (label: string) => ({ level: label }) },
     redact: { paths: [...secrets, ...secrets.map((name) => `*.${name}`)], remove: true },
   };
-  if (format === 'pretty') {
-    const { default: pretty } = await import('pino-pretty');
-    return pino(options, pretty({ colorize: process.stdout.isTTY, singleLine: true }));
-  }
-  return pino(options, pino.destination({ dest: 1, sync: false }));
+  const output = standardOutput();
+  const log = pino(options, format === 'pretty' ? await readable(output) : output);
+  output.use((lost, why) => log.error({ lost, why }, 'lines of this log had no room and are lost'));
+  return log;
+}
+
+async function readable(output: LogOutput): Promise<Pick<LogOutput, 'write' | 'flush'>> {
+  const { prettyFactory } = await import('pino-pretty');
+  const lineOf = prettyFactory({ colorize: process.stdout.isTTY, singleLine: true });
+  return { write: (line) => output.write(lineOf(line)), flush: (done) => output.flush(done) };
 }
 
 /**

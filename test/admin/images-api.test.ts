@@ -140,8 +140,7 @@ describe.each(['GET', 'HEAD', 'DELETE'])('%s of one image', (method) => {
     await using admin = await startAdmin(options);
     const answer = await admin.ask(`${images}/redis:7`, { method });
     expect(answer.status).toBe(404);
-    if (method !== 'HEAD')
-      expect(why(answer)).toBe('nothing is cached as docker.io/library/redis:7');
+    if (method !== 'HEAD') expect(why(answer)).toBe('nothing is cached as docker.io/library/redis:7');
   });
 });
 

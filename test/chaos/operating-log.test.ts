@@ -1,5 +1,6 @@
 // Where the log goes fills up, or nobody reads it any more: the mirror serves on, and still ends when told to.
-import { writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { constants, open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
@@ -14,12 +15,18 @@ const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 test.each([
   ['on a disk that is full', '> /dev/full'],
+  ['in a pipe that is full, and nobody reads', '> "$FULL_PIPE"'],
   ['in a pipe that nobody reads any more', '> >(head -n 1 > /dev/null)'],
 ])(
   'a log %s stops nobody',
   async (_, redirection) => {
     await using upstream = await startFakeUpstream();
     await using dir = await tempDir('log');
+    const fullPipe = join(dir.path, 'pipe');
+    execFileSync('mkfifo', [fullPipe]);
+    await using pipe = await open(fullPipe, constants.O_RDWR | constants.O_NONBLOCK);
+    const piece = Buffer.alloc(4096);
+    while (await pipe.write(piece).catch(() => undefined));
     upstream.addImage('library/app');
     const [port, adminPort] = [await freePort(), await freePort()];
     const file = join(dir.path, 'config.json');
@@ -31,7 +38,7 @@ test.each([
     };
     await writeFile(file, JSON.stringify(config));
     const line = `exec "${process.execPath}" "${main}" serve --config "${file}" ${redirection}`;
-    const started = new StartedProcess('stillwater', 'bash', ['-c', line]);
+    const started = new StartedProcess('stillwater', 'bash', ['-c', line], { env: { FULL_PIPE: fullPipe } });
     try {
       const isUp = () => fetch(`http://127.0.0.1:${adminPort}/livez`, { signal: AbortSignal.timeout(1_000) });
       await until('it is up', async () => (await isUp()).ok, { timeoutMs: 10_000 });

@@ -136,6 +136,10 @@ describe('wrong values', () => {
     [{ cache: { minFree: [] } }, /^cache.minFree: found an empty list, allowed is a share of the disk such as "80%"/],
     [{ tags: { ttl: '5min' } }, /^tags.ttl: found "5min", allowed is a time such as .* \(units ms, s, m, h, d\)/],
     [{ tags: { revalidateTimeout: '2d' } }, /^tags.revalidateTimeout: found "2d", .* from 1ms to 1h$/],
+    [
+      { prefetch: { schedule: [{ cron: '0 3 * * *', images: [] }] } },
+      'prefetch.schedule.0.images: found an empty list, allowed is a list of at least one image',
+    ],
     [{ log: { format: 'xml' } }, 'log.format: found "xml", allowed is "json" or "pretty"'],
     [{ listen: { tls: { certFile: 'a' } } }, 'listen.tls.keyFile is missing: allowed is the path of a PEM file'],
     [{ listen: { trustedProxies: ['10.0.0.0/33'] } }, /^listen.trustedProxies\[0\]: found "10.0.0.0\/33"/],
