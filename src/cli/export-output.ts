@@ -1,9 +1,9 @@
 // Where an export goes: a file that is there when it is whole, or whatever else is at a path, which is written into as it is.
 import { randomUUID } from 'node:crypto';
 import { constants, openSync, type Stats } from 'node:fs';
-import { type FileHandle, open, readlink, realpath, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, open, readlink, rename, rm, stat } from 'node:fs/promises';
 import { Socket } from 'node:net';
-import { dirname, resolve } from 'node:path';
+import { dirname, isAbsolute } from 'node:path';
 import type { Writable } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { standardOutput, unwritten } from './output-faults.ts';
@@ -119,7 +119,8 @@ async function targetOf(path: string): Promise<string> {
   for (let links = 0; links < mostLinks; links++) {
     const link = await readlink(target).catch(() => undefined);
     if (link === undefined) return target;
-    target = resolve(await realpath(dirname(target)), link);
+    // Not normalized: behind a link to a directory, ".." is another one.
+    target = isAbsolute(link) ? link : `${dirname(target)}/${link}`;
   }
   return target;
 }

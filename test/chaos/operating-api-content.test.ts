@@ -13,6 +13,7 @@ let scene: OperatedMirror;
 
 beforeEach(async () => {
   scene = await OperatedMirror.start();
+  await scene.reconciled();
 });
 
 afterEach(() => scene?.[Symbol.asyncDispose]());
@@ -119,7 +120,6 @@ describe('what is fetched and proven', () => {
     const other = await scene.upstream.addGeneratedBlob('library/big', { size: 3 * 1024 * 1024, seed: 6 });
     scene.upstream.addImage('library/big', { layers: [big, other] });
     await scene.keep('library/big:latest');
-    await scene.reconciled();
     const path = await file(big.digest);
     await chmod(path, 0o600);
     const bytes = await readFile(path);

@@ -61,12 +61,13 @@ describe('a file', () => {
 describe('a link', () => {
   test.each([
     ['to a file', { link: 'to/a.tar' }, 'to/a.tar'],
-    ['to a file in a linked directory', { link: 'alias/../b.tar' }, 'b.tar'],
+    ['above a linked directory', { link: 'alias/../b.tar' }, 'to/b.tar'],
+    ['in a linked directory, above it', { link: 'alias/second', 'to/deep/second': '../b.tar' }, 'to/b.tar'],
     ['to a link', { link: 'second', second: 'to/a.tar' }, 'to/a.tar'],
     ['by its whole path', { link: '/to/a.tar' }, 'to/a.tar'],
   ])('%s is followed, whether something is there or not', async (_, links, target) => {
-    await mkdir(at('to'));
-    await symlink(at('to'), at('alias'));
+    await mkdir(at('to', 'deep'), { recursive: true });
+    await symlink(at('to', 'deep'), at('alias'));
     for (const [name, to] of Object.entries(links)) await symlink(to.startsWith('/') ? at(to) : to, at(name));
     const before = await readlink(at('link'));
     for (const text of ['new', 'again']) {

@@ -138,7 +138,7 @@ describe('wrong values', () => {
     [{ tags: { revalidateTimeout: '2d' } }, /^tags.revalidateTimeout: found "2d", .* from 1ms to 1h$/],
     [
       { prefetch: { schedule: [{ cron: '0 3 * * *', images: [] }] } },
-      'prefetch.schedule.0.images: found an empty list, allowed is a list of at least one image',
+      'prefetch.schedule[0].images: found an empty list, allowed is a list of at least one image',
     ],
     [{ log: { format: 'xml' } }, 'log.format: found "xml", allowed is "json" or "pretty"'],
     [{ listen: { tls: { certFile: 'a' } } }, 'listen.tls.keyFile is missing: allowed is the path of a PEM file'],

@@ -57,7 +57,9 @@ export class OperatedMirror implements AsyncDisposable {
     await pullWhole(this.mirror.url, image);
     await until(`${image} is kept`, async () => {
       const { images } = (await this.api('GET', `/images/${image}`)).json as { images?: Json[] };
-      return images?.[0]?.isComplete === true;
+      // What is still proven counts as whole already.
+      const { fills } = (await this.api('GET', '/fills')).json as { fills?: Json[] };
+      return images?.[0]?.isComplete === true && fills?.length === 0;
     });
   }
 
