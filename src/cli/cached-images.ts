@@ -1,5 +1,6 @@
 // What is cached, for the commands that show it: asked of a mirror, or of a directory that none holds.
 import { CommanderError } from 'commander';
+import type { ImageQuery } from '../mirror/images/images.ts';
 import type { ShownImage } from './answers.ts';
 import { type AdminFlags, adminClient } from './find-admin.ts';
 import { ifMissing, imagePath } from './image-argument.ts';
@@ -8,20 +9,13 @@ export interface DirectoryFlags extends AdminFlags {
   readonly cacheDir?: string;
 }
 
-export interface ListQuery {
-  readonly match?: string | undefined;
-  readonly sort?: 'name' | 'size' | 'used' | undefined;
-  readonly limit: number;
-  readonly cursor?: string | undefined;
-}
-
 export interface ListPage {
   readonly images: readonly ShownImage[];
   readonly cursor?: string | undefined;
 }
 
 export interface CachedImages extends AsyncDisposable {
-  list(query: ListQuery, signal: AbortSignal): Promise<ListPage>;
+  list(query: ImageQuery, signal: AbortSignal): Promise<ListPage>;
   /** One image, or all of a repository; never empty. Throws where nothing is cached under that name. */
   find(image: string, signal: AbortSignal): Promise<readonly ShownImage[]>;
 }
@@ -51,7 +45,7 @@ export async function openCachedImages(flags: DirectoryFlags): Promise<CachedIma
   };
 }
 
-function queryText(query: ListQuery): string {
+function queryText(query: ImageQuery): string {
   const given = Object.entries(query).filter(([, value]) => value !== undefined);
   return new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
 }

@@ -1,14 +1,9 @@
 // `ls`: what is cached, a line an image.
 import { type Command, Option } from 'commander';
+import type { ImageQuery } from '../mirror/images/images.ts';
 import { shortBytes, shortDigest, shortTime } from './amounts.ts';
 import type { ShownImage } from './answers.ts';
-import {
-  type CachedImages,
-  cacheDirOption,
-  type DirectoryFlags,
-  type ListQuery,
-  openCachedImages,
-} from './cached-images.ts';
+import { type CachedImages, cacheDirOption, type DirectoryFlags, openCachedImages } from './cached-images.ts';
 import { addAdminOptions } from './find-admin.ts';
 import { interruptibly } from './interrupt.ts';
 import { tableLines } from './table.ts';
@@ -55,7 +50,7 @@ async function list(glob: string | undefined, flags: Flags): Promise<void> {
   });
 }
 
-async function gather(images: CachedImages, { match, sort }: Pick<ListQuery, 'match' | 'sort'>, signal: AbortSignal) {
+async function gather(images: CachedImages, { match, sort }: Pick<ImageQuery, 'match' | 'sort'>, signal: AbortSignal) {
   if (match !== undefined && !match.includes('*')) return { found: await images.find(match, signal), isCut: false };
   const found: ShownImage[] = [];
   let cursor: string | undefined;

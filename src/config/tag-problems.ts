@@ -1,4 +1,5 @@
 // What the rules under `tags` say that cannot be meant: globs that no tag of any image matches.
+import { splitImageGlob } from '../oci/image-name.ts';
 import { globObjection } from './access-problems.ts';
 
 export interface TagProblem {
@@ -21,10 +22,8 @@ export function tagProblems({ tags, upstreams }: Given): TagProblem[] {
 /** What a glob over `registry/path:tag` would have to be instead of this one; without a tag it is for all of them. */
 function matchObjection(match: string, upstreams: readonly string[]): string | undefined {
   if (match.includes('@')) return `a glob over tags, ${example}: what a digest means never changes`;
-  // One before the last slash belongs to the registry's port.
-  const colon = match.indexOf(':', match.lastIndexOf('/') + 1);
-  if (colon === -1) return globObjection(match, upstreams);
-  return globObjection(match.slice(0, colon), upstreams) ?? tagObjection(match.slice(colon + 1));
+  const { repository, tag } = splitImageGlob(match);
+  return globObjection(repository, upstreams) ?? (tag === undefined ? undefined : tagObjection(tag));
 }
 
 function tagObjection(glob: string): string | undefined {

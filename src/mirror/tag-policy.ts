@@ -1,5 +1,6 @@
 // How long each tag is believed, and how long its old answer may be used: the defaults, or the first rule that matches.
 import { compileGlob } from '../oci/glob.ts';
+import { splitImageGlob } from '../oci/image-name.ts';
 import { formatRepository, type Repository } from '../oci/repository.ts';
 
 export interface TagTimes {
@@ -66,11 +67,9 @@ function parse({ rules = [], ...usual }: TagPolicyOptions): [TagTimes, Rule[]] {
   return [usual, rules.map(({ match, ...times }) => ({ ...parseMatch(match), times: withGiven(usual, times) }))];
 }
 
-/** A colon before the last slash belongs to the registry's port. */
 function parseMatch(match: string): Pick<Rule, 'isRepository' | 'isTag'> {
-  const colon = match.indexOf(':', match.lastIndexOf('/') + 1);
-  if (colon === -1) return { isRepository: compileGlob(match), isTag: undefined };
-  return { isRepository: compileGlob(match.slice(0, colon)), isTag: compileGlob(match.slice(colon + 1)) };
+  const { repository, tag } = splitImageGlob(match);
+  return { isRepository: compileGlob(repository), isTag: tag === undefined ? undefined : compileGlob(tag) };
 }
 
 function withGiven(usual: TagTimes, given: Given<TagTimes>): TagTimes {

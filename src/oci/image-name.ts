@@ -31,3 +31,10 @@ export function parsePartialImageName(text: string): { name: string; reference: 
 export function formatImage(repository: Repository, reference: Reference): string {
   return `${formatRepository(repository)}${'tag' in reference ? ':' : '@'}${formatReference(reference)}`;
 }
+
+/** Of a glob over `registry/path:tag`; without a tag it is for all of them. A colon before the last slash is that of a port. */
+export function splitImageGlob(glob: string): { readonly repository: string; readonly tag: string | undefined } {
+  const colon = glob.indexOf(':', glob.lastIndexOf('/') + 1);
+  if (colon === -1) return { repository: glob, tag: undefined };
+  return { repository: glob.slice(0, colon), tag: glob.slice(colon + 1) };
+}

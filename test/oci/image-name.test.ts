@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { digestOf } from '../../src/oci/digest.ts';
 import { OciError } from '../../src/oci/errors.ts';
-import { formatImage, parseImageName, parsePartialImageName } from '../../src/oci/image-name.ts';
+import { formatImage, parseImageName, parsePartialImageName, splitImageGlob } from '../../src/oci/image-name.ts';
 
 const digest = digestOf(Buffer.from('an image'));
 
@@ -71,4 +71,14 @@ describe('an image', () => {
       }),
     );
   });
+});
+
+test.each([
+  ['docker.io/library/*', 'docker.io/library/*', undefined],
+  ['docker.io/library/*:v*', 'docker.io/library/*', 'v*'],
+  ['registry.test:5000/app', 'registry.test:5000/app', undefined],
+  ['registry.test:5000/app:1', 'registry.test:5000/app', '1'],
+  ['**:latest', '**', 'latest'],
+])('the glob %s is over %s and %s', (glob, repository, tag) => {
+  expect(splitImageGlob(glob)).toEqual({ repository, tag });
 });

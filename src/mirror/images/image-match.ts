@@ -1,5 +1,6 @@
 // Which cached images a glob means: `docker.io/library/*`, `**:latest`.
 import { compileGlob } from '../../oci/glob.ts';
+import { splitImageGlob } from '../../oci/image-name.ts';
 
 export interface ImageMatch {
   /** What every repository that matches begins with. */
@@ -9,13 +10,11 @@ export interface ImageMatch {
   readonly isTag: ((tag: string) => boolean) | undefined;
 }
 
-/** A colon before the last slash belongs to the registry's port. */
 export function parseImageMatch(match = '**'): ImageMatch {
-  const colon = match.indexOf(':', match.lastIndexOf('/') + 1);
-  const repository = colon === -1 ? match : match.slice(0, colon);
+  const { repository, tag } = splitImageGlob(match);
   return {
     prefix: repository.split('*', 1)[0] ?? '',
     isRepository: compileGlob(repository),
-    isTag: colon === -1 ? undefined : compileGlob(match.slice(colon + 1)),
+    isTag: tag === undefined ? undefined : compileGlob(tag),
   };
 }
