@@ -193,6 +193,7 @@ function isOther(load: AppOptions['load'], config: Config): boolean {
   }
 }
 
+/** Whoever comes before it is there is served by copying. */
 function sendfileLater({ layout }: Cache, log: Log): () => Sendfile | undefined {
   let sendfile: Sendfile | undefined;
   void openSendfile(layout.tag).then((opened) => {

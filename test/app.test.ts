@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type App, startApp } from '../src/app.ts';
 import { loadConfig } from '../src/config/load.ts';
+import { writeAppConfig } from './app-config.ts';
 import { ask } from './http/start-registry.ts';
 import { BlobClient } from './support/blob-client.ts';
 import { type FakeUpstream, startFakeUpstream } from './support/fake-upstream.ts';
@@ -31,15 +32,7 @@ afterEach(async () => {
 
 /** Loads the configuration as the command does, from a file, and starts by it. */
 async function start(given: Readonly<Record<string, unknown>> = {}): Promise<App> {
-  const content = {
-    listen: { host: '127.0.0.1', port: 0 },
-    admin: { port: 0 },
-    cache: { dir: join(dir.path, 'cache') },
-    upstreams: { 'docker.io': { endpoints: [upstream.url] } },
-    log: { level: 'silent' },
-    ...given,
-  };
-  await writeFile(join(dir.path, 'config.json'), JSON.stringify(content));
+  await writeAppConfig(dir.path, upstream.url, given);
   const load = () => loadConfig({ cwd: dir.path, env: {} });
   const { config } = load();
   const app = await startApp(config, { load });

@@ -5,6 +5,7 @@ import { hash } from '@node-rs/bcrypt';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type App, startApp } from '../src/app.ts';
 import { loadConfig } from '../src/config/load.ts';
+import { writeAppConfig } from './app-config.ts';
 import { ask } from './http/start-registry.ts';
 import { type FakeUpstream, startFakeUpstream } from './support/fake-upstream.ts';
 import { Gate } from './support/gate.ts';
@@ -31,15 +32,7 @@ afterEach(async () => {
 });
 
 function write(given: Readonly<Record<string, unknown>>): Promise<void> {
-  const content = {
-    listen: { host: '127.0.0.1', port: 0 },
-    admin: { port: 0 },
-    cache: { dir: join(dir.path, 'cache') },
-    upstreams: { 'docker.io': { endpoints: [upstream.url] } },
-    log: { level: 'silent' },
-    ...given,
-  };
-  return writeFile(join(dir.path, 'config.json'), JSON.stringify(content));
+  return writeAppConfig(dir.path, upstream.url, given);
 }
 
 async function start(given: Readonly<Record<string, unknown>> = {}): Promise<void> {
